@@ -1,0 +1,201 @@
+package carnet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+// VerifierConfig requires Keys and a Policy; every other zero value is safe.
+type VerifierConfig struct {
+	Keys        KeySource
+	Policy      Policy
+	Cache       *Cache      // remembers verified tokens; nil: each token is verified each time
+	Revocations Revocations // nil: none
+	Clock       func() time.Time
+}
+
+// Revocations tells which tokens were taken back before they expire. Safe for
+// concurrent use.
+type Revocations interface {
+	// Epoch changes with every revocation. It is called on each verification.
+	Epoch() uint64
+	// Revoked reports whether t was taken back. It is called when the epoch changed.
+	Revoked(t *Verified) bool
+}
+
+// Verifier checks tokens. It is safe for concurrent use.
+type Verifier struct {
+	keys        KeySource
+	policy      Policy
+	cache       *Cache
+	revocations Revocations
+	now         func() time.Time
+	scratch     sync.Pool // of *scratch
+}
+
+// scratch is the memory in which one token is taken apart.
+type scratch struct {
+	token  jose.Unverified
+	claims jose.Object
+}
+
+// maxCandidates bounds how many signatures one token can make us check.
+const maxCandidates = 4
+
+// NewVerifier checks the configuration and returns a verifier. It starts nothing.
+func NewVerifier(c VerifierConfig) (*Verifier, error) {
+	if c.Keys == nil {
+		return nil, errors.New("verifier needs Keys")
+	}
+	if err := c.Policy.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return &Verifier{
+		keys: c.Keys, policy: c.Policy, cache: c.Cache, revocations: c.Revocations, now: c.Clock,
+		scratch: sync.Pool{New: func() any { return new(scratch) }},
+	}, nil
+}
+
+// Verify returns the token as verified, or why it is refused: an error of this
+// package that [errors.Is] can tell apart. ctx ends a fetch of keys.
+//
+// A token that was verified before is found in the cache, and only what may have
+// changed since is checked: the policy with its times, the keys' generation and
+// the revocations' epoch. That path does not allocate.
+func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) {
+	// Both are read before what they guard, so that a change in between shows.
+	generation, epoch := v.keys.Generation(), v.epoch()
+	e := v.cache.find(v, token)
+	if e == nil {
+		var err error
+		if e, err = v.verify(ctx, token); err != nil {
+			return nil, err
+		}
+		if err := v.accept(e, epoch); err != nil {
+			return nil, err
+		}
+		e.generation.Store(generation)
+		v.cache.put(e)
+		return &e.Verified, nil
+	}
+	if e.generation.Load() != generation {
+		var err error
+		if e, err = v.refresh(ctx, e, generation); err != nil {
+			return nil, err
+		}
+	}
+	if err := v.accept(e, epoch); err != nil {
+		return nil, err
+	}
+	return &e.Verified, nil
+}
+
+// accept checks what may change while the signature stays good.
+func (v *Verifier) accept(e *entry, epoch uint64) error {
+	if err := v.policy.Check(&e.Verified, v.now()); err != nil {
+		return err
+	}
+	if v.revocations == nil || e.epoch.Load() == epoch {
+		return nil
+	}
+	if v.revocations.Revoked(&e.Verified) {
+		v.cache.drop(e)
+		return ErrRevoked
+	}
+	e.epoch.Store(epoch)
+	return nil
+}
+
+// epoch is never 0 if there are revocations, so that a new entry is always asked about.
+func (v *Verifier) epoch() uint64 {
+	if v.revocations == nil {
+		return 0
+	}
+	return v.revocations.Epoch() + 1
+}
+
+// verify takes the token apart and checks its signature.
+func (v *Verifier) verify(ctx context.Context, token string) (*entry, error) {
+	if len(token) > jose.MaxToken { // before any memory is touched
+		return nil, &MalformedError{"token", "longer than 16 KiB"}
+	}
+	s := v.scratch.Get().(*scratch)
+	defer v.scratch.Put(s)
+	if err := s.token.Parse(token); err != nil {
+		return nil, malformed(err)
+	}
+	if err := s.token.Claims(&s.claims); err != nil {
+		return nil, malformed(err)
+	}
+	iss, _ := s.claims.Lookup("iss").Text()
+	candidates, err := v.keys.Find(ctx, Hint{string(s.token.Algorithm), s.token.KeyID, iss})
+	if err != nil {
+		return nil, err
+	}
+	key, err := signer(&s.token, candidates)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newVerified(&s.token, &s.claims, key)
+	if err != nil {
+		return nil, err
+	}
+	e := newEntry(v, token, t)
+	e.kid = s.token.KeyID
+	return e, nil
+}
+
+// signer returns the candidate that verifies u.
+func signer(u *jose.Unverified, candidates []*Key) (*Key, error) {
+	if len(candidates) == 0 {
+		return nil, ErrUnknownKey
+	}
+	refusal := ErrAlgorithm
+	for _, k := range candidates[:min(len(candidates), maxCandidates)] {
+		err := u.Verify(k.key)
+		if err == nil {
+			return k, nil
+		}
+		if errors.Is(err, ErrSignature) {
+			refusal = err
+		}
+	}
+	return nil, refusal
+}
+
+// refresh asks the key source about an entry of an older generation. If the same key
+// would still be found, the signature is still good, and an entry with the key's
+// present owner takes the old one's place; else the token is verified afresh.
+func (v *Verifier) refresh(ctx context.Context, old *entry, generation uint64) (*entry, error) {
+	v.cache.drop(old)
+	hint := Hint{old.key.Algorithm(), old.kid, old.issuer}
+	candidates, err := v.keys.Find(ctx, hint)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range candidates[:min(len(candidates), maxCandidates)] {
+		if k.key.Equal(old.key.key) {
+			t := old.Verified
+			t.key = k
+			e := newEntry(v, old.token, t)
+			e.kid = old.kid
+			e.generation.Store(generation)
+			v.cache.put(e)
+			return e, nil
+		}
+	}
+	e, err := v.verify(ctx, old.token)
+	if err != nil {
+		return nil, err
+	}
+	e.generation.Store(generation)
+	v.cache.put(e)
+	return e, nil
+}
