@@ -1,0 +1,39 @@
+# carnet: two commands matter, `make run` and `make test`.
+GO        ?= go
+DATA      ?= data
+FUZZTIME  ?= 10s
+BIN       := $(CURDIR)/.bin
+
+.PHONY: run test lint bench tools setup fmt unit fuzz
+
+run: ## start carnet with a demo on an embedded store in $(DATA)
+	@$(GO) run ./cmd/carnet serve --demo --data $(DATA)
+
+test: setup fmt unit fuzz ## all that .ci/run runs
+
+setup: tools
+	@scripts/setup-test
+
+fmt: tools
+	@out=$$(git ls-files '*.go' | xargs $(BIN)/gofumpt -l); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(BIN)/staticcheck ./...
+
+unit:
+	$(GO) test -race -timeout 8m ./...
+
+fuzz: ## $(FUZZTIME) for each fuzz target
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+lint: fmt ## the slow linters too; builds golangci-lint on first use
+	@scripts/lint
+
+bench: ## figures beside references of the same run; ONLY=regexp for a part
+	@$(GO) run ./bench -only '$(ONLY)'
+
+tools: $(BIN)/gofumpt $(BIN)/staticcheck
+
+$(BIN)/gofumpt:
+	GOBIN=$(BIN) $(GO) install mvdan.cc/gofumpt@v0.12.0
+$(BIN)/staticcheck:
+	GOBIN=$(BIN) $(GO) install honnef.co/go/tools/cmd/staticcheck@v0.8.0
