@@ -1,0 +1,256 @@
+package key
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+func TestRotatePublishesAhead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	b.pass(time.Hour)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{}))
+	first, second := b.kid("access", jose.ES256, 0), b.kid("access", jose.ES256, 1)
+	for _, step := range []struct {
+		after  time.Duration
+		states []State
+		signer string
+	}{
+		{0, []State{Active, Pending}, first},
+		{10*time.Minute - 1, []State{Active, Pending}, first},
+		{1, []State{Retiring, Active}, second},
+		{24*time.Hour - 1, []State{Retiring, Active}, second},
+		{1, []State{Retired, Active}, second},
+		{1e5 * time.Hour, []State{Retired, Active}, second},
+	} {
+		b.pass(step.after)
+		b.wantStates(jose.ES256, step.states...)
+		b.wantStates(jose.EdDSA, step.states...)
+		if got := b.signedBy("access", jose.ES256); got != step.signer {
+			t.Errorf("%v: signed by %s, want %s", step.states, got, step.signer)
+		}
+	}
+}
+
+func TestRotateOneAlgorithm(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	b.pass(time.Second)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{Algorithm: jose.EdDSA}))
+	b.wantStates(jose.ES256, Active)
+	b.wantStates(jose.EdDSA, Active, Pending)
+}
+
+func TestRotateWhilePending(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	b.pass(time.Second)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{Algorithm: jose.ES256}))
+	b.pass(time.Second)
+	b.wantKind(b.Rotate(t.Context(), "access", RotateOptions{}), fault.Conflict)
+	b.wantStates(jose.ES256, Active, Pending)
+	b.wantStates(jose.EdDSA, Active) // all or none
+
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{Algorithm: jose.ES256, Now: true}))
+	b.wantStates(jose.ES256, Retiring, Active)
+	b.pass(24 * time.Hour)
+	b.wantStates(jose.ES256, Retired, Active)
+}
+
+func TestRotateNow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	b.pass(time.Second)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{Now: true}))
+	b.wantStates(jose.ES256, Retiring, Active)
+	b.wantStates(jose.EdDSA, Retiring, Active)
+}
+
+func TestForeverNeverExpires(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, device())
+	for range 3 {
+		b.pass(time.Hour)
+		b.must(b.Rotate(t.Context(), "mobile_device", RotateOptions{Now: true}))
+	}
+	b.pass(1e6 * time.Hour)
+	if got := len(b.Published("mobile_device", b.clock())); got != 4 {
+		t.Errorf("%d keys verify, want all 4", got)
+	}
+	if got := b.kid("mobile_device", jose.ES256, 3); got != "mobilev2_key4" {
+		t.Errorf("the fourth kid is %s", got)
+	}
+}
+
+// TestNumbersAreTakenOnce lets another process rotate between this one's look and
+// its save.
+func TestNumbersAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, device())
+	other := b.another(masterKey(t, 1), device())
+	b.pass(time.Second)
+	b.store.before = func() { b.must(other.Rotate(t.Context(), "mobile_device", RotateOptions{Now: true})) }
+	b.must(b.Rotate(t.Context(), "mobile_device", RotateOptions{Now: true}))
+	keys := b.List("mobile_device")
+	if len(keys) != 3 || keys[1].Public.ID() == keys[2].Public.ID() {
+		t.Fatalf("%d keys, want 3 with numbers of their own", len(keys))
+	}
+	b.must(other.Load(t.Context()))
+	token, err := other.Sign(t.Context(), "mobile_device", "", "", []byte(`{}`))
+	b.must(err)
+	if !verifies(b.List("mobile_device")[2].Public, token) && !verifies(keys[1].Public, token) {
+		t.Error("the other process signs with a key that is not in the set")
+	}
+}
+
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	first := b.kid("access", jose.ES256, 0)
+	b.wantKind(b.Retire(t.Context(), first), fault.Conflict)
+	b.wantStates(jose.ES256, Active)
+
+	b.pass(time.Second)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{}))
+	second := b.kid("access", jose.ES256, 1)
+	b.wantKind(b.Retire(t.Context(), second), fault.Conflict) // it is pending
+	b.must(b.Retire(t.Context(), first))
+	b.wantStates(jose.ES256, Retiring, Active)
+	b.wantStates(jose.EdDSA, Active, Pending)
+	b.wantKind(b.Retire(t.Context(), first), fault.Conflict) // it does already
+	b.pass(24 * time.Hour)
+	b.wantStates(jose.ES256, Retired, Active)
+	b.wantKind(b.Retire(t.Context(), second), fault.Conflict)
+}
+
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before func(*bench) // ends with ES256 keys in some states
+		revoke int
+		want   []State
+	}{
+		"the only signer": {func(*bench) {}, 0, []State{Revoked, Active}},
+		"the signer, a successor pending": {func(b *bench) {
+			b.must(b.Rotate(b.t.Context(), "access", RotateOptions{}))
+		}, 0, []State{Revoked, Active}},
+		"the successor": {func(b *bench) {
+			b.must(b.Rotate(b.t.Context(), "access", RotateOptions{}))
+		}, 1, []State{Active, Revoked}},
+		"one that only verifies": {func(b *bench) {
+			b.must(b.Rotate(b.t.Context(), "access", RotateOptions{Now: true}))
+		}, 0, []State{Revoked, Active}},
+		"one that is gone": {func(b *bench) {
+			b.must(b.Rotate(b.t.Context(), "access", RotateOptions{Now: true}))
+			b.pass(48 * time.Hour)
+		}, 0, []State{Revoked, Active}},
+		"the new signer": {func(b *bench) {
+			b.must(b.Rotate(b.t.Context(), "access", RotateOptions{Now: true}))
+		}, 1, []State{Retiring, Revoked, Active}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, access())
+			b.pass(time.Minute)
+			tc.before(b)
+			b.pass(time.Minute)
+			kid := b.kid("access", jose.ES256, tc.revoke)
+			b.must(b.Revoke(t.Context(), kid))
+			b.wantStates(jose.ES256, tc.want...)
+			b.must(b.Revoke(t.Context(), kid)) // once more changes nothing
+			b.wantStates(jose.ES256, tc.want...)
+			if got := b.signedBy("access", jose.ES256); got == kid {
+				t.Error("the revoked key signs")
+			}
+			b.pass(20 * time.Minute) // when the rotation would have been over
+			b.signedBy("access", jose.ES256)
+		})
+	}
+}
+
+func TestRotateDue(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access(), device())
+	due := func() {
+		t.Helper()
+		b.must(b.RotateDue(t.Context()))
+	}
+	b.pass(90*24*time.Hour - 10*time.Minute - time.Millisecond)
+	due()
+	b.wantStates(jose.ES256, Active)
+	b.pass(time.Millisecond)
+	due()
+	due()
+	b.wantStates(jose.ES256, Active, Pending)
+	b.wantStates(jose.EdDSA, Active, Pending)
+	b.pass(10 * time.Minute)
+	due()
+	b.wantStates(jose.ES256, Retiring, Active) // it signed for as long as it should
+	b.pass(24 * time.Hour)
+	b.wantStates(jose.ES256, Retired, Active)
+	b.pass(1e5 * time.Hour)
+	due()
+	b.wantStates(jose.ES256, Retired, Active, Pending)
+	if got := len(b.List("mobile_device")); got != 1 {
+		t.Errorf("a set without a rotation period has %d keys, want 1", got)
+	}
+}
+
+func TestRotateDueAddsNewAlgorithms(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	wider := access()
+	wider.Algorithms = append(wider.Algorithms, jose.ES384)
+	r := b.another(masterKey(t, 1), wider)
+	b.must(r.RotateDue(t.Context()))
+	if _, err := r.Sign(t.Context(), "access", jose.ES384, "", []byte(`{}`)); err != nil {
+		t.Errorf("sign with the new algorithm: %v", err)
+	}
+}
+
+func TestSavedChangesAreTakenOverThoughTheCallerLeft(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	failing := errors.New("disk full")
+	b.store.before = func() { b.store.broken = failing }
+	if err := b.Rotate(t.Context(), "access", RotateOptions{Now: true}); !errors.Is(err, failing) {
+		t.Errorf("error = %v, want %v", err, failing)
+	}
+	b.store.broken = nil
+	b.wantStates(jose.ES256, Active) // what was not saved is not in force
+}
+
+// TestTwoFirstKeys starts two nodes at once on an empty store: both make a key.
+func TestTwoFirstKeys(t *testing.T) {
+	t.Parallel()
+	b := &bench{t: t, store: &memory{}, now: epoch}
+	b.Ring = b.another(masterKey(t, 1), access())
+	other := b.another(masterKey(t, 1), access())
+	b.store.before = func() { b.must(other.Ensure(t.Context())) }
+	b.must(b.Ensure(t.Context()))
+	b.wantStates(jose.ES256, Active, Active)
+
+	b.must(other.Load(t.Context()))
+	token, err := other.Sign(t.Context(), "access", jose.ES256, "", []byte(`{}`))
+	b.must(err)
+	signer := b.signedBy("access", jose.ES256)
+	for _, k := range b.List("access") {
+		if k.Public.ID() == signer && !verifies(k.Public, token) {
+			t.Error("the nodes sign with different keys")
+		}
+	}
+	b.pass(time.Second)
+	b.must(b.Retire(t.Context(), signer))
+	if got := b.signedBy("access", jose.ES256); got == signer {
+		t.Error("the retired key signs")
+	}
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{}))
+	b.pass(10 * time.Minute)
+	b.wantStates(jose.ES256, Retiring, Retiring, Active)
+	b.pass(24 * time.Hour)
+	b.wantStates(jose.ES256, Retired, Retired, Active)
+}

@@ -1,0 +1,108 @@
+package seal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	gojose "github.com/go-jose/go-jose/v4"
+
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// KeySize is the number of bytes of a master key.
+const KeySize = 32
+
+const maxPurpose = 512
+
+// Box seals and opens under one master key (alg dir, enc A256GCM). Nonces are
+// random, so one key must not seal more than 2^32 values (NIST SP 800-38D §8.3).
+// Safe for concurrent use.
+type Box struct{ key secret.Bytes }
+
+// NewBox returns the box of a master key of [KeySize] bytes.
+func NewBox(key secret.Bytes) (*Box, error) {
+	if key.Len() != KeySize {
+		return nil, fmt.Errorf("master key has %d bytes, not %d", key.Len(), KeySize)
+	}
+	return &Box{key}, nil
+}
+
+// Seal encrypts plain for one purpose, which stands readable in the result and is
+// authenticated with it. A purpose names the row and not just its kind, such as
+// "key:access:<kid>": then a value that someone moves elsewhere does not open.
+func (b *Box) Seal(purpose string, plain []byte) (string, error) {
+	if err := checkPurpose(purpose); err != nil {
+		return "", err
+	}
+	if len(plain) > MaxPlain {
+		return "", ErrPlainSize
+	}
+	return encrypt(
+		gojose.Recipient{Algorithm: gojose.DIRECT, Key: b.key.Reveal()},
+		new(gojose.EncrypterOptions).WithHeader("purpose", purpose), plain)
+}
+
+// Open is the inverse of [Box.Seal]. It returns [ErrOpen] unless this key sealed
+// the value for the same purpose.
+func (b *Box) Open(purpose, sealed string) ([]byte, error) {
+	if err := checkPurpose(purpose); err != nil {
+		return nil, err
+	}
+	// One purpose has one header, to the byte: there is nothing to interpret.
+	protected, _, _ := strings.Cut(sealed, ".")
+	if protected != boxHeader(purpose) {
+		return nil, ErrOpen
+	}
+	c, ok := parseCompact(sealed)
+	if !ok || len(c.encryptedKey) != 0 {
+		return nil, ErrOpen
+	}
+	return decrypt(gojose.DIRECT, b.key.Reveal(), sealed)
+}
+
+// boxHeader is the encoded protected header of a value sealed for purpose.
+func boxHeader(purpose string) string {
+	quoted, _ := json.Marshal(purpose) // a string always marshals
+	return jose.Encode(fmt.Appendf(nil, `{"alg":"dir","enc":"A256GCM","purpose":%s}`, quoted))
+}
+
+func checkPurpose(purpose string) error {
+	if purpose == "" || len(purpose) > maxPurpose {
+		return fmt.Errorf("purpose has %d bytes, not 1 to %d", len(purpose), maxPurpose)
+	}
+	for _, c := range []byte(purpose) {
+		if c < 0x20 || c > 0x7e {
+			return errors.New("purpose has a character that is not printable ASCII")
+		}
+	}
+	return nil
+}
+
+func encrypt(to gojose.Recipient, options *gojose.EncrypterOptions, plain []byte) (string, error) {
+	e, err := gojose.NewEncrypter(gojose.A256GCM, to, options)
+	if err != nil {
+		return "", fmt.Errorf("seal: %w", err)
+	}
+	object, err := e.Encrypt(plain)
+	if err != nil {
+		return "", fmt.Errorf("seal: %w", err)
+	}
+	return object.CompactSerialize()
+}
+
+// decrypt opens what has passed the checks of this package.
+func decrypt(alg gojose.KeyAlgorithm, key any, sealed string) ([]byte, error) {
+	object, err := gojose.ParseEncryptedCompact(sealed,
+		[]gojose.KeyAlgorithm{alg}, []gojose.ContentEncryption{gojose.A256GCM})
+	if err != nil {
+		return nil, ErrOpen
+	}
+	plain, err := object.Decrypt(key)
+	if err != nil || len(plain) > MaxPlain {
+		return nil, ErrOpen
+	}
+	return plain, nil
+}

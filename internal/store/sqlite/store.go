@@ -1,0 +1,108 @@
+// Package sqlite keeps Carnet's state in one SQLite file.
+//
+// Writes go through one goroutine, [Store.Run], which commits many of them at
+// once; reads use connections of their own and never wait for it. A write that
+// returned nil is on the disk. Other processes may read and write the same file,
+// through this package: each waits for the other's transactions.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// busyTimeout is how long a transaction waits for another process's.
+const busyTimeout = 5 * time.Second
+
+// Store is an open database. Reads work from [Open] to [Store.Close]; writes wait
+// for [Store.Run] to begin, and are refused once it has ended. Safe for concurrent use.
+type Store struct {
+	writer  *sql.DB // one connection
+	readers *sql.DB // read-only
+
+	queue   chan *write
+	running atomic.Bool
+	stopped chan struct{} // closed when Run has ended
+}
+
+// Open opens the file, making it (mode 0600) and its folder (mode 0700) if they
+// are not there, and brings its schema up to date. A file that a newer version of
+// Carnet has written is refused. Open starts nothing.
+func Open(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := &Store{queue: make(chan *write, maxQueue), stopped: make(chan struct{})}
+	s.writer, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)")
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	s.readers, err = connect(path, max(4, runtime.GOMAXPROCS(0)), "query_only(1)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.writer.Close())
+	}
+	if err := migrate(ctx, s.writer); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// create makes an empty file that only its owner may read. SQLite gives its
+// companions (-wal, -shm) the same mode.
+func create(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func connect(path string, connections int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{
+		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
+		"_txlock":       {"immediate"}, // a deferred transaction that begins to write late fails at once
+		"_dqs":          {"0"},
+		"_pragma":       pragmas,
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// Close closes the file. Call it after Run has returned.
+func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
+
+// Ping reports whether the store answers.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.Version(ctx)
+	return err
+}
+
+// Version is a number that grows with every write to keys, apps or users, by any
+// process. Who sees the same number twice has missed nothing in between.
+func (s *Store) Version(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.readers.QueryRowContext(ctx, `SELECT n FROM version`).Scan(&n)
+	return n, explain("read version", err)
+}

@@ -1,0 +1,156 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/user"
+)
+
+func testKeysRoundTrip(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	first := sampleKey(t, "access")
+	bare := key.Key{Set: "device", Public: sampleKey(t, "device").Public, Created: epoch.Add(time.Second)}
+	must(t, s.SaveKeys(ctx, first, bare))
+
+	got, err := s.Keys(ctx)
+	must(t, err)
+	wantEqual(t, "keys", got, []key.Key{first, bare})
+
+	first.Retire, first.Expire, first.Revoked = time.Time{}, time.Time{}, epoch.Add(3*time.Minute)
+	must(t, s.SaveKeys(ctx, first))
+	got, err = s.Keys(ctx)
+	must(t, err)
+	wantEqual(t, "keys after an update", got, []key.Key{first, bare})
+}
+
+func testKidIsOneKey(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	numbered := func() key.Key {
+		k, err := jose.Generate(jose.ES256, "device_key1")
+		must(t, err)
+		return key.Key{Set: "device", Public: k.Public(), Created: epoch}
+	}
+	first := numbered()
+	must(t, s.SaveKeys(ctx, first))
+	wantKind(t, s.SaveKeys(ctx, numbered()), fault.Conflict)
+
+	elsewhere := numbered()
+	elsewhere.Set = "other"
+	must(t, s.SaveKeys(ctx, elsewhere))
+	got, err := s.Keys(ctx)
+	must(t, err)
+	wantEqual(t, "keys", got, []key.Key{first, elsewhere})
+}
+
+func testRevocationStays(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	k := sampleKey(t, "access")
+	k.Revoked = epoch.Add(time.Second)
+	must(t, s.SaveKeys(ctx, k))
+
+	stale := k
+	stale.Revoked = time.Time{}
+	must(t, s.SaveKeys(ctx, stale))
+	got, err := s.Keys(ctx)
+	must(t, err)
+	wantEqual(t, "keys", got, []key.Key{k})
+}
+
+func testKeysAllOrNone(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	k := sampleKey(t, "access")
+	must(t, s.SaveKeys(ctx, k))
+	usurper, err := jose.Generate(jose.ES256, k.Public.ID())
+	must(t, err)
+	other := key.Key{Set: "access", Public: usurper.Public(), Created: epoch}
+	wantKind(t, s.SaveKeys(ctx, sampleKey(t, "access"), other), fault.Conflict)
+	got, err := s.Keys(ctx)
+	must(t, err)
+	wantEqual(t, "keys", got, []key.Key{k})
+}
+
+func testAppsRoundTrip(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	full, bare := sampleApp("shop"), app.App{ID: "bare", Created: epoch.Add(time.Second)}
+	must(t, s.AddApp(ctx, full))
+	must(t, s.SaveApp(ctx, bare))
+	got, err := s.Apps(ctx)
+	must(t, err)
+	wantEqual(t, "apps", got, []app.App{full, bare})
+}
+
+func testAppConflict(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	must(t, s.AddApp(ctx, sampleApp("shop")))
+	wantKind(t, s.AddApp(ctx, app.App{ID: "shop", Name: "usurper"}), fault.Conflict)
+	got, err := s.Apps(ctx)
+	must(t, err)
+	wantEqual(t, "apps", got, []app.App{sampleApp("shop")})
+}
+
+func testAppSecretsReplaced(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	a, other := sampleApp("shop"), sampleApp("zoo")
+	must(t, s.AddApp(ctx, a))
+	must(t, s.AddApp(ctx, other))
+	a.Secrets = []app.Secret{{ID: "s3", NotBefore: epoch}, a.Secrets[0]}
+	a.Name, a.Disabled, a.Origins = "renamed", false, nil
+	must(t, s.SaveApp(ctx, a))
+	got, err := s.Apps(ctx)
+	must(t, err)
+	wantEqual(t, "apps", got, []app.App{a, other})
+}
+
+func testUsersRoundTrip(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	alice, bob := sampleUser("u2", "alice"), user.User{ID: "u1", Name: "bob"}
+	must(t, s.AddUser(ctx, bob))
+	must(t, s.AddUser(ctx, alice))
+	all, err := s.Users(ctx)
+	must(t, err)
+	wantEqual(t, "users", all, []user.User{alice, bob})
+
+	bob.Name, bob.Scopes = "robert", []string{"a", "b"}
+	must(t, s.SaveUser(ctx, bob))
+	byID, err := s.User(ctx, "u1")
+	must(t, err)
+	wantEqual(t, "user by id", byID, bob)
+	byName, err := s.UserByName(ctx, "robert")
+	must(t, err)
+	wantEqual(t, "user by name", byName, bob)
+	_, err = s.UserByName(ctx, "bob")
+	wantKind(t, err, fault.NotFound)
+}
+
+func testUserConflict(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	must(t, s.AddUser(ctx, sampleUser("u1", "alice")))
+	must(t, s.AddUser(ctx, sampleUser("u2", "bob")))
+	wantKind(t, s.AddUser(ctx, sampleUser("u3", "alice")), fault.Conflict)
+	wantKind(t, s.AddUser(ctx, sampleUser("u1", "carol")), fault.Conflict)
+	wantKind(t, s.SaveUser(ctx, sampleUser("u2", "alice")), fault.Conflict)
+	all, err := s.Users(ctx)
+	must(t, err)
+	wantEqual(t, "users", all, []user.User{sampleUser("u1", "alice"), sampleUser("u2", "bob")})
+}
+
+func testNotFound(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	must(t, s.AddUser(ctx, sampleUser("u1", "alice")))
+	for name, find := range map[string]func() error{
+		"user by id":    func() error { _, err := s.User(ctx, "alice"); return err },
+		"user by name":  func() error { _, err := s.UserByName(ctx, "Alice"); return err },
+		"empty name":    func() error { _, err := s.UserByName(ctx, ""); return err },
+		"wildcard name": func() error { _, err := s.UserByName(ctx, "a%"); return err },
+		"family":        func() error { _, err := s.Family(ctx, "f"); return err },
+	} {
+		if err := find(); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("%s: error = %v, want kind %v", name, err, fault.NotFound)
+		}
+	}
+}
