@@ -1,0 +1,42 @@
+package oauth
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+)
+
+const (
+	maxBody  = 16 << 10
+	formType = "application/x-www-form-urlencoded"
+)
+
+// params are a form's parameters. One that was sent without a value counts as
+// one that was not sent (RFC 6749 §3.2).
+type params map[string]string
+
+// readForm refuses a form that names a parameter twice (RFC 6749 §3.2). The
+// URL's query is no part of it: secrets do not belong there.
+func readForm(w http.ResponseWriter, r *http.Request) (params, error) {
+	if httpx.MediaType(r) != formType {
+		return nil, fault.New(fault.UnsupportedMedia, "the content type must be "+formType)
+	}
+	body, err := httpx.ReadBody(w, r, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the body is not a form")
+	}
+	p := make(params, len(form))
+	for name, values := range form {
+		if len(values) > 1 {
+			return nil, fault.BadField(name, "is given twice")
+		}
+		p[name] = values[0]
+	}
+	return p, nil
+}

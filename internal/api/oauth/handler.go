@@ -1,0 +1,133 @@
+// Package oauth serves sign-in and OAuth 2: /login, /oauth2/token, the published
+// keys and the metadata (RFC 6749, 7517, 8414).
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/token"
+	"github.com/carnetproject/carnet/internal/user"
+)
+
+// apps is what the surface asks of the apps' directory.
+type apps interface {
+	Find(id app.ID) (*app.App, bool)
+	Authenticate(id app.ID, given secret.Bytes, now time.Time) (*app.App, error)
+	AllowsOrigin(origin string) bool
+}
+
+// users checks passwords.
+type users interface {
+	Authenticate(ctx context.Context, name string, password secret.Bytes) (user.User, error)
+}
+
+// issuer issues and refreshes tokens.
+type issuer interface {
+	Access(ctx context.Context, r token.AccessRequest) (token.Access, error)
+	SignIn(ctx context.Context, r token.AccessRequest) (token.Pair, error)
+	Refresh(ctx context.Context, t secret.Bytes, client app.ID, scope string) (token.Pair, error)
+}
+
+// keys publishes the verification keys of a set as a JWKS.
+type keys interface {
+	JWKS(set key.SetName, now time.Time) ([]byte, error) // fault.NotFound
+}
+
+// Grant names what a token was asked for with.
+type Grant string
+
+// The grants. Password is /login's, and none of OAuth's token endpoint.
+const (
+	Password          Grant = "password"
+	ClientCredentials Grant = "client_credentials"
+	RefreshToken      Grant = "refresh_token"
+)
+
+// Config requires all but Observe and Clock.
+type Config struct {
+	Issuer     string // the base of all URLs in the metadata, without a slash at its end
+	Apps       apps
+	Users      users
+	Tokens     issuer
+	Keys       keys
+	ClientAddr func(*http.Request) netip.Addr
+
+	LoginPerAddr *limit.Limiter
+	LoginPerUser *limit.Limiter // by name, whether or not there is such a user
+	TokenPerApp  *limit.Limiter
+
+	Observe func(g Grant, err error) // called once per request for a token; nil: nobody looks
+	Clock   func() time.Time         // nil: time.Now
+}
+
+// Handler serves the surface.
+type Handler struct{ c Config }
+
+// New returns a handler; Mount says where it serves.
+func New(c Config) *Handler {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Observe == nil {
+		c.Observe = func(Grant, error) {}
+	}
+	return &Handler{c}
+}
+
+// Mount serves the surface's paths.
+func (h *Handler) Mount(mux *http.ServeMux) {
+	for path, serve := range map[string]httpx.Handler{"/login": h.login, "/oauth2/token": h.token} {
+		mux.Handle("POST "+path, serve)
+		mux.Handle(path, h.cors().Wrap(other("POST, OPTIONS")))
+	}
+	public := httpx.CORS{Public: true, Methods: []string{http.MethodGet}}
+	for path, serve := range map[string]httpx.Handler{
+		"/.well-known/jwks.json":                  h.accessKeys,
+		"/keysets/{name}/jwks.json":               h.keySet,
+		"/.well-known/oauth-authorization-server": h.metadata,
+	} {
+		mux.Handle("GET "+path, public.Wrap(serve))
+		mux.Handle(path, public.Wrap(other("GET, HEAD, OPTIONS")))
+	}
+}
+
+// other answers a method that the path does not serve, and an OPTIONS request
+// that is no preflight.
+func other(allow string) httpx.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", allow)
+		if r.Method != http.MethodOptions {
+			return fault.New(fault.MethodNotAllowed, "the method must be one of "+allow)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
+
+// cors is what a preflight gets: it does not say which app it is for, so any
+// app's origin will do.
+func (h *Handler) cors() httpx.CORS {
+	return httpx.CORS{
+		Allow:   h.c.Apps.AllowsOrigin,
+		Methods: []string{http.MethodPost},
+		Headers: []string{"Authorization", "Content-Type"},
+	}
+}
+
+// keepFrom takes the answer from the pages of other apps than a; nil is no app,
+// which has no pages.
+func keepFrom(w http.ResponseWriter, r *http.Request, a *app.App) {
+	if a == nil || !slices.Contains(a.Origins, r.Header.Get("Origin")) {
+		w.Header().Del("Access-Control-Allow-Origin")
+	}
+}

@@ -1,0 +1,98 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/token"
+	"github.com/carnetproject/carnet/internal/user"
+)
+
+// credentials are what a person signs in with.
+type credentials struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	ClientID app.ID `json:"client_id"`
+	Scope    string `json:"scope"`
+}
+
+func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
+	pair, err := h.signIn(w, r)
+	h.c.Observe(Password, err)
+	if err != nil {
+		writeError(w, r, loginError(err))
+		return nil
+	}
+	writePair(w, pair)
+	return nil
+}
+
+func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) (token.Pair, error) {
+	h.cors().Mark(w.Header(), r.Header.Get("Origin"))
+	now := h.c.Clock()
+	if ok, after := h.c.LoginPerAddr.AllowAddr(h.c.ClientAddr(r), now); !ok {
+		return token.Pair{}, limited(after)
+	}
+	c, err := readCredentials(w, r)
+	if err != nil {
+		return token.Pair{}, err
+	}
+	var a *app.App
+	if c.ClientID != "" {
+		var ok bool
+		if a, ok = h.c.Apps.Find(c.ClientID); !ok || a.Disabled {
+			return token.Pair{}, errClient
+		}
+	}
+	keepFrom(w, r, a)
+	return h.signInTo(r.Context(), a, c, now)
+}
+
+func (h *Handler) signInTo(ctx context.Context, a *app.App, c credentials, now time.Time) (token.Pair, error) {
+	if ok, after := h.c.LoginPerUser.Allow(user.Normalize(c.Username), now); !ok {
+		return token.Pair{}, limited(after)
+	}
+	u, err := h.c.Users.Authenticate(ctx, c.Username, secret.FromString(c.Password))
+	if err != nil {
+		return token.Pair{}, err
+	}
+	scope, err := token.Grant(c.Scope, u.Scopes)
+	if err != nil {
+		return token.Pair{}, err
+	}
+	request := token.AccessRequest{Subject: string(u.ID), Scope: scope}
+	if a != nil {
+		request.App, request.Algorithm = a.ID, a.AccessAlgorithm
+	}
+	return h.c.Tokens.SignIn(ctx, request)
+}
+
+// readCredentials takes a form or JSON.
+func readCredentials(w http.ResponseWriter, r *http.Request) (credentials, error) {
+	var c credentials
+	switch httpx.MediaType(r) {
+	case "application/json":
+		if err := httpx.ReadJSON(w, r, maxBody, &c); err != nil {
+			return c, err
+		}
+	case formType:
+		p, err := readForm(w, r)
+		if err != nil {
+			return c, err
+		}
+		c = credentials{p["username"], p["password"], app.ID(p["client_id"]), p["scope"]}
+	default:
+		return c, fault.New(fault.UnsupportedMedia, "the content type must be "+formType+" or application/json")
+	}
+	for name, value := range map[string]string{"username": c.Username, "password": c.Password} {
+		if value == "" {
+			return c, fault.BadField(name, "must not be empty")
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,52 @@
+// Package app keeps the applications that Carnet issues tokens for.
+package app
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+// ID is an app's OAuth client identifier.
+type ID string
+
+// Identity says how the JWT service comes to believe who a visitor is.
+// Whatever the mode, a visitor may stay anonymous.
+type Identity string
+
+// The identity modes.
+const (
+	Anonymous Identity = "anonymous" // no named identity is ever signed
+	Token     Identity = "token"     // the caller shows an access token of this issuer
+	Trusted   Identity = "trusted"   // the caller shows the app's own secret
+)
+
+// App is one registered application.
+type App struct {
+	ID       ID
+	Name     string // for people
+	Disabled bool
+	Created  time.Time
+
+	Identity        Identity
+	TrustedNetworks []netip.Prefix // where Trusted callers may come from; empty: anywhere
+	Origins         []string       // CORS allow-list, exact origins
+	Audience        string         // aud of its session tokens; empty: the chat's URL
+
+	SessionAlgorithm jose.Algorithm // of session tokens; HS*: signed with the newest secret
+	AccessAlgorithm  jose.Algorithm // of access tokens
+	Scopes           []string       // what it may ask for by client_credentials
+
+	Secrets []Secret // any valid one authenticates, the newest valid one signs
+}
+
+// Secret is one client secret. Two may be valid at once, so that a rotation
+// refuses nobody.
+type Secret struct {
+	ID        string
+	Hash      [32]byte // SHA-256, all that authentication needs
+	Sealed    string   // the secret itself under the data master key; empty unless it signs (HS*)
+	NotBefore time.Time
+	NotAfter  time.Time // zero: no end
+}

@@ -1,0 +1,200 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// store is where the apps are kept. SaveApp replaces the whole app.
+type store interface {
+	Apps(ctx context.Context) ([]App, error)
+	AddApp(ctx context.Context, a App) error // fault.Conflict if the ID is taken
+	SaveApp(ctx context.Context, a App) error
+}
+
+// box seals under the data master key; what was sealed for one purpose does not
+// open for another.
+type box interface {
+	Seal(purpose string, plain []byte) (string, error)
+	Open(purpose, sealed string) ([]byte, error)
+}
+
+// Config requires Store and Box.
+type Config struct {
+	Store store
+	Box   box
+	Clock func() time.Time // nil: time.Now
+}
+
+// Directory is every app of the deployment in memory: apps are few and asked for
+// with each request. It answers from a snapshot that [Directory.Load] and its own
+// changes replace, so what another process changes is seen after the next Load.
+// It is safe for concurrent use. An *App that it hands out is shared: nobody
+// changes it.
+//
+// Its changes follow one another within a process. Two processes that change the
+// same app at the same moment may lose one of the changes.
+type Directory struct {
+	store  store
+	box    box
+	clock  func() time.Time
+	latest atomic.Pointer[snapshot]
+	change sync.Mutex // held from reading an app in the store to saving it
+}
+
+// New returns an empty directory; Load fills it.
+func New(c Config) *Directory {
+	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock}
+	if d.clock == nil {
+		d.clock = time.Now
+	}
+	d.latest.Store(newSnapshot(nil))
+	return d
+}
+
+// Load replaces the snapshot by what the store has. After an error the old
+// snapshot stays.
+func (d *Directory) Load(ctx context.Context) error {
+	d.change.Lock() // an older answer of the store must not replace a newer one
+	defer d.change.Unlock()
+	return d.load(ctx)
+}
+
+func (d *Directory) load(ctx context.Context) error {
+	apps, err := d.store.Apps(ctx)
+	if err != nil {
+		return fmt.Errorf("load apps: %w", err)
+	}
+	d.latest.Store(newSnapshot(apps))
+	return nil
+}
+
+// Find returns the app, disabled or not.
+func (d *Directory) Find(id ID) (*App, bool) {
+	e, ok := d.latest.Load().entries[id]
+	if !ok {
+		return nil, false
+	}
+	return &e.App, true
+}
+
+// All lists the apps by their IDs.
+func (d *Directory) All() []*App {
+	entries := d.latest.Load().entries
+	apps := make([]*App, 0, len(entries))
+	for _, id := range slices.Sorted(maps.Keys(entries)) {
+		apps = append(apps, &entries[id].App)
+	}
+	return apps
+}
+
+// AllowsOrigin tells whether any enabled app lists origin. A preflight does not
+// say which app it is for.
+func (d *Directory) AllowsOrigin(origin string) bool { return d.latest.Load().origins[origin] }
+
+// Authenticate returns the enabled app whose secret this is at now. Every
+// refusal is the same [fault.Unauthenticated], and costs the same as far as what
+// is unknown goes: the app, the secret, or both.
+func (d *Directory) Authenticate(id ID, given secret.Bytes, now time.Time) (*App, error) {
+	hash := sha256.Sum256(given.Reveal())
+	e, ok := d.latest.Load().entries[id]
+	if !ok {
+		e = nobody
+	}
+	match := 0
+	for i := range e.Secrets {
+		s := &e.Secrets[i]
+		same := subtle.ConstantTimeCompare(hash[:], s.Hash[:])
+		if s.Valid(now) {
+			match |= same
+		}
+	}
+	if match == 0 || e.Disabled {
+		return nil, fault.New(fault.Unauthenticated, "client authentication failed")
+	}
+	return &e.App, nil
+}
+
+// nobody stands in for an app that does not exist; its secret matches nothing
+// that anybody could find.
+var nobody = &entry{App: App{Disabled: true, Secrets: make([]Secret, 1)}}
+
+// Add makes an app with its first secret, which is returned here and never again.
+func (d *Directory) Add(ctx context.Context, r Registration) (App, secret.Bytes, error) {
+	r = r.withDefaults()
+	if err := r.Validate(); err != nil {
+		return App{}, secret.Bytes{}, err
+	}
+	d.change.Lock()
+	defer d.change.Unlock()
+	now := d.clock()
+	a := r.app(ID("app_"+strings.ToLower(rand.Text()[:16])), now)
+	s, plain, err := d.newSecret(&a, now)
+	if err != nil {
+		return App{}, secret.Bytes{}, err
+	}
+	a.Secrets = []Secret{s}
+	if err := d.store.AddApp(ctx, a); err != nil {
+		return App{}, secret.Bytes{}, fmt.Errorf("add app: %w", err)
+	}
+	d.put(a)
+	return a, plain, nil
+}
+
+// Disable makes the app unable to authenticate, to get tokens and to have its
+// origins believed. Tokens that are out stay good until they expire.
+func (d *Directory) Disable(ctx context.Context, id ID) error {
+	return d.edit(ctx, id, func(a *App) error { a.Disabled = true; return nil })
+}
+
+// Enable undoes Disable.
+func (d *Directory) Enable(ctx context.Context, id ID) error {
+	return d.edit(ctx, id, func(a *App) error { a.Disabled = false; return nil })
+}
+
+// edit changes the app as the store has it now, not as the snapshot remembers it.
+func (d *Directory) edit(ctx context.Context, id ID, change func(*App) error) error {
+	d.change.Lock()
+	defer d.change.Unlock()
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	found, ok := d.Find(id)
+	if !ok {
+		return fault.Newf(fault.NotFound, "there is no app %q", id)
+	}
+	a := *found
+	a.Secrets = slices.Clone(found.Secrets)
+	if err := change(&a); err != nil {
+		return err
+	}
+	if err := d.store.SaveApp(ctx, a); err != nil {
+		return fmt.Errorf("save app %s: %w", id, err)
+	}
+	d.put(a)
+	return nil
+}
+
+// put shows a saved app in the snapshot. It asks the store nothing: an error
+// after the change was saved would have callers throw a new secret away.
+func (d *Directory) put(a App) {
+	apps := []App{a}
+	for id, e := range d.latest.Load().entries {
+		if id != a.ID {
+			apps = append(apps, e.App)
+		}
+	}
+	d.latest.Store(newSnapshot(apps))
+}

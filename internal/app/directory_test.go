@@ -1,0 +1,270 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+// memory is a store in memory.
+type memory struct {
+	mu   sync.Mutex
+	apps map[ID]App
+	err  error // what the next call fails with
+}
+
+func (m *memory) Apps(context.Context) ([]App, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var apps []App
+	for _, a := range m.apps {
+		apps = append(apps, a)
+	}
+	return apps, m.err
+}
+
+func (m *memory) AddApp(_ context.Context, a App) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, taken := m.apps[a.ID]; taken {
+		return fault.New(fault.Conflict, "taken")
+	}
+	m.apps[a.ID] = a
+	return m.err
+}
+
+func (m *memory) SaveApp(_ context.Context, a App) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.apps[a.ID] = a
+	return m.err
+}
+
+// envelope is a box whose "sealing" shows the purpose, and which counts openings.
+type envelope struct {
+	mu     sync.Mutex
+	opened int
+}
+
+func (*envelope) Seal(purpose string, plain []byte) (string, error) {
+	return purpose + "|" + string(plain), nil
+}
+
+func (e *envelope) Open(purpose, sealed string) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.opened++
+	plain, ok := strings.CutPrefix(sealed, purpose+"|")
+	if !ok {
+		return nil, errors.New("sealed for another purpose")
+	}
+	return []byte(plain), nil
+}
+
+// fixture is a directory over a memory store whose clock stands at now.
+type fixture struct {
+	*Directory
+	store *memory
+	box   *envelope
+	now   time.Time
+}
+
+func open(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{store: &memory{apps: map[ID]App{}}, box: &envelope{}, now: noon}
+	f.Directory = New(Config{Store: f.store, Box: f.box, Clock: func() time.Time { return f.now }})
+	return f
+}
+
+func (f *fixture) add(t *testing.T, r Registration) (App, secret.Bytes) {
+	t.Helper()
+	if r.Name == "" {
+		r.Name = "demo"
+	}
+	a, s, err := f.Add(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, s
+}
+
+func TestAdd(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{Name: "Web chat", Origins: []string{"https://www.example.com"}})
+	if !strings.HasPrefix(string(a.ID), "app_") || len(a.ID) != 20 || strings.ToLower(string(a.ID)) != string(a.ID) {
+		t.Errorf("ID = %q", a.ID)
+	}
+	if plain := string(s.Reveal()); !strings.HasPrefix(plain, "cs_") || len(plain) != 46 {
+		t.Errorf("the secret has %d bytes, want cs_ and 43", len(plain))
+	}
+	want := App{
+		ID: a.ID, Name: "Web chat", Created: noon, Identity: Anonymous, Origins: []string{"https://www.example.com"},
+		SessionAlgorithm: jose.HS256, AccessAlgorithm: jose.ES256, Secrets: a.Secrets,
+	}
+	if diff := cmp.Diff(want, f.store.apps[a.ID]); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	if got, ok := f.Find(a.ID); !ok || got.Name != "Web chat" {
+		t.Errorf("Find() = %v, %v", got, ok)
+	}
+	b, other := f.add(t, Registration{})
+	if b.ID == a.ID || other.Equal(s) {
+		t.Error("two apps share their ID or secret")
+	}
+	ids := []ID{a.ID, b.ID}
+	slices.Sort(ids)
+	if all := f.All(); len(all) != 2 || all[0].ID != ids[0] || all[1].ID != ids[1] {
+		t.Errorf("All() = %v, want %v", all, ids)
+	}
+}
+
+func TestSecretThatOnlyAuthenticatesIsNotKept(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{SessionAlgorithm: jose.ES256})
+	if got := a.Secrets[0].Sealed; got != "" {
+		t.Error("a secret that never signs is kept in a form that can be read")
+	}
+	if shown := fmt.Sprintf("%+v", a); strings.Contains(shown, string(s.Reveal())) {
+		t.Error("the app prints its secret")
+	}
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{})
+	off, offSecret := f.add(t, Registration{})
+	if err := f.Disable(t.Context(), off.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Authenticate(a.ID, s, noon); err != nil || got.ID != a.ID {
+		t.Errorf("Authenticate() = %v, %v", got, err)
+	}
+	var refusal string
+	for name, tc := range map[string]struct {
+		id     ID
+		secret secret.Bytes
+		now    time.Time
+	}{
+		"unknown app":     {"app_nobody", s, noon},
+		"no app":          {"", s, noon},
+		"wrong secret":    {a.ID, secret.FromString("cs_wrong"), noon},
+		"no secret":       {a.ID, secret.Bytes{}, noon},
+		"other's secret":  {a.ID, offSecret, noon},
+		"disabled app":    {off.ID, offSecret, noon},
+		"secret not yet":  {a.ID, s, noon.Add(-time.Second)},
+		"unknown, secret": {"app_nobody", secret.Bytes{}, noon},
+	} {
+		_, err := f.Authenticate(tc.id, tc.secret, tc.now)
+		if fault.KindOf(err) != fault.Unauthenticated {
+			t.Fatalf("%s: Authenticate() error = %v, want unauthenticated", name, err)
+		}
+		if refusal == "" {
+			refusal = err.Error()
+		}
+		if err.Error() != refusal {
+			t.Errorf("%s: refused with %q, others with %q", name, err, refusal)
+		}
+	}
+}
+
+func TestDisableAndEnable(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{Origins: []string{"https://a.example"}})
+	if !f.AllowsOrigin("https://a.example") || f.AllowsOrigin("https://b.example") || f.AllowsOrigin("") {
+		t.Error("AllowsOrigin() does not follow the app's list")
+	}
+	if err := f.Disable(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if f.AllowsOrigin("https://a.example") {
+		t.Error("the origin of a disabled app is believed")
+	}
+	if err := f.Enable(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Authenticate(a.ID, s, noon); err != nil || !f.AllowsOrigin("https://a.example") {
+		t.Errorf("after Enable: %v", err)
+	}
+	for name, change := range map[string]func(context.Context, ID) error{"Disable": f.Disable, "Enable": f.Enable} {
+		if err := change(t.Context(), "app_nobody"); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("%s of an unknown app: %v", name, err)
+		}
+	}
+}
+
+// TestChangesOfOthersAreKept edits an app that another process changed after the
+// last Load.
+func TestChangesOfOthersAreKept(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, _ := f.add(t, Registration{})
+	changed := f.store.apps[a.ID]
+	changed.Disabled = true
+	f.store.apps[a.ID] = changed
+	if _, err := f.Rotate(t.Context(), a.ID, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if !f.store.apps[a.ID].Disabled {
+		t.Error("Rotate enabled an app that another process had disabled")
+	}
+}
+
+func TestLoadKeepsTheOldSnapshotOnError(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{})
+	f.store.err = errors.New("disk on fire")
+	if err := f.Load(t.Context()); err == nil {
+		t.Error("Load() hides the store's error")
+	}
+	if _, err := f.Authenticate(a.ID, s, noon); err != nil {
+		t.Errorf("after a failed Load: %v", err)
+	}
+	if err := f.Disable(t.Context(), a.ID); err == nil {
+		t.Error("Disable() hides the store's error")
+	}
+	if _, _, err := f.Add(t.Context(), Registration{Name: "x"}); err == nil {
+		t.Error("Add() hides the store's error")
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				if _, err := f.Authenticate(a.ID, s, noon); err != nil {
+					t.Error(err)
+				}
+				found, _ := f.Find(a.ID)
+				if _, err := f.SigningKey(found, noon); err != nil {
+					t.Error(err)
+				}
+				if err := f.Load(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

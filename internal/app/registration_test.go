@@ -1,0 +1,91 @@
+package app
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+func TestRegistrationValidate(t *testing.T) {
+	t.Parallel()
+	network := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+	for name, tc := range map[string]struct {
+		edit  func(*Registration)
+		field string // "" if it is fine
+	}{
+		"least":                  {func(*Registration) {}, ""},
+		"UTF-8 name":             {func(r *Registration) { r.Name = "Zürich Chat" }, ""},
+		"no name":                {func(r *Registration) { r.Name = "" }, "name"},
+		"long name":              {func(r *Registration) { r.Name = strings.Repeat("x", 129) }, "name"},
+		"line in name":           {func(r *Registration) { r.Name = "a\nb" }, "name"},
+		"broken name":            {func(r *Registration) { r.Name = "a\xff" }, "name"},
+		"token":                  {func(r *Registration) { r.Identity = Token }, ""},
+		"unknown identity":       {func(r *Registration) { r.Identity = "admin" }, "identity"},
+		"trusted networks":       {func(r *Registration) { r.Identity, r.TrustedNetworks = Trusted, network }, ""},
+		"networks for anonymous": {func(r *Registration) { r.TrustedNetworks = network }, "trusted_networks"},
+		"host bits": {func(r *Registration) {
+			r.Identity, r.TrustedNetworks = Trusted, []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16")}
+		}, "trusted_networks[0]"},
+		"zero network": {func(r *Registration) {
+			r.Identity, r.TrustedNetworks = Trusted, []netip.Prefix{{}}
+		}, "trusted_networks[0]"},
+		"origin":               {func(r *Registration) { r.Origins = []string{"https://a.example", "http://localhost:3000"} }, ""},
+		"IPv6 origin":          {func(r *Registration) { r.Origins = []string{"http://[::1]:3000"} }, ""},
+		"origin with slash":    {func(r *Registration) { r.Origins = []string{"https://a.example/"} }, "origins[0]"},
+		"origin in capitals":   {func(r *Registration) { r.Origins = []string{"https://A.example"} }, "origins[0]"},
+		"origin, default port": {func(r *Registration) { r.Origins = []string{"https://a.example:443"} }, "origins[0]"},
+		"origin with user":     {func(r *Registration) { r.Origins = []string{"https://u@a.example"} }, "origins[0]"},
+		"wildcard origin":      {func(r *Registration) { r.Origins = []string{"*"} }, "origins[0]"},
+		"wildcard host":        {func(r *Registration) { r.Origins = []string{"https://*.a.example"} }, "origins[0]"},
+		"null origin":          {func(r *Registration) { r.Origins = []string{"null"} }, "origins[0]"},
+		"other scheme":         {func(r *Registration) { r.Origins = []string{"file://a"} }, "origins[0]"},
+		"bare port":            {func(r *Registration) { r.Origins = []string{"https://a.example", "https://:80"} }, "origins[1]"},
+		"empty port":           {func(r *Registration) { r.Origins = []string{"https://a.example:"} }, "origins[0]"},
+		"audience":             {func(r *Registration) { r.Audience = "https://chat.example/" }, ""},
+		"broken audience":      {func(r *Registration) { r.Audience = "\x00" }, "audience"},
+		"session algorithm":    {func(r *Registration) { r.SessionAlgorithm = jose.EdDSA }, ""},
+		"no such algorithm":    {func(r *Registration) { r.SessionAlgorithm = "none" }, "session_algorithm"},
+		"access RS256":         {func(r *Registration) { r.AccessAlgorithm = jose.RS256 }, ""},
+		"access HS256":         {func(r *Registration) { r.AccessAlgorithm = jose.HS256 }, "access_algorithm"},
+		"access none":          {func(r *Registration) { r.AccessAlgorithm = "none" }, "access_algorithm"},
+		"scopes":               {func(r *Registration) { r.Scopes = []string{"chat", "orders:read", "https://x/y"} }, ""},
+		"blank in scope":       {func(r *Registration) { r.Scopes = []string{"chat orders"} }, "scopes[0]"},
+		"empty scope":          {func(r *Registration) { r.Scopes = []string{"chat", ""} }, "scopes[1]"},
+		"quote in scope":       {func(r *Registration) { r.Scopes = []string{`a"b`} }, "scopes[0]"},
+		"long scope":           {func(r *Registration) { r.Scopes = []string{strings.Repeat("x", 129)} }, "scopes[0]"},
+		"many scopes":          {func(r *Registration) { r.Scopes = strings.Fields(strings.Repeat("x ", 65)) }, "scopes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := Registration{Name: "demo"}
+			tc.edit(&r)
+			err := r.withDefaults().Validate()
+			if tc.field == "" {
+				if err != nil {
+					t.Errorf("Validate() = %v, want nil", err)
+				}
+				return
+			}
+			e, ok := errors.AsType[*fault.Error](err)
+			if !ok || e.Kind != fault.Invalid || e.Field != tc.field {
+				t.Errorf("Validate() = %v, want a fault of %s", err, tc.field)
+			}
+		})
+	}
+}
+
+func TestValidateJoinsAllFaults(t *testing.T) {
+	t.Parallel()
+	_, _, err := open(t).Add(t.Context(), Registration{Identity: "x", Scopes: []string{""}})
+	joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err)
+	if !ok || len(joined.Unwrap()) != 3 {
+		t.Errorf("Add() = %v, want name, identity and scopes[0]", err)
+	}
+}

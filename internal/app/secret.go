@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+const (
+	// secretPrefix makes a secret that leaked into a log or a repository easy to find.
+	secretPrefix = "cs_"
+	maxSecrets   = 8
+)
+
+// Valid tells whether s is good at now: from NotBefore on, until NotAfter.
+func (s *Secret) Valid(now time.Time) bool {
+	return !now.Before(s.NotBefore) && !s.ended(now)
+}
+
+func (s *Secret) ended(now time.Time) bool {
+	return !s.NotAfter.IsZero() && !now.Before(s.NotAfter)
+}
+
+// Rotate gives the app a new secret, good at once, and ends the others after
+// overlap. The secret is returned here and never again.
+func (d *Directory) Rotate(ctx context.Context, id ID, overlap time.Duration) (secret.Bytes, error) {
+	if overlap < 0 {
+		return secret.Bytes{}, fault.BadField("overlap", "must not be negative")
+	}
+	var plain secret.Bytes
+	err := d.edit(ctx, id, func(a *App) error {
+		now := d.clock()
+		end := now.Add(overlap)
+		for i := range a.Secrets {
+			if s := &a.Secrets[i]; s.NotAfter.IsZero() || s.NotAfter.After(end) {
+				s.NotAfter = end
+			}
+		}
+		a.Secrets = slices.DeleteFunc(a.Secrets, func(s Secret) bool { return s.ended(now) })
+		if len(a.Secrets) >= maxSecrets {
+			return fault.Newf(fault.Conflict,
+				"app %s has %d valid secrets, the most there may be: let one end, or rotate with no overlap", id, maxSecrets)
+		}
+		s, fresh, err := d.newSecret(a, now)
+		if err != nil {
+			return err
+		}
+		plain = fresh
+		a.Secrets = append(a.Secrets, s)
+		return nil
+	})
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	return plain, nil
+}
+
+// newSecret makes a secret of a from now on. Only one that signs is kept in a
+// form that can be read again.
+func (d *Directory) newSecret(a *App, now time.Time) (Secret, secret.Bytes, error) {
+	random := make([]byte, secretSize(a.SessionAlgorithm))
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	plain := []byte(secretPrefix + base64.RawURLEncoding.EncodeToString(random))
+	s := Secret{
+		ID:        "sec_" + strings.ToLower(rand.Text()[:12]),
+		Hash:      sha256.Sum256(plain),
+		NotBefore: now,
+	}
+	if a.SessionAlgorithm.Symmetric() {
+		sealed, err := d.box.Seal(purpose(a.ID, s.ID), plain)
+		if err != nil {
+			return Secret{}, secret.Bytes{}, fmt.Errorf("seal secret of app %s: %w", a.ID, err)
+		}
+		s.Sealed = sealed
+	}
+	return s, secret.New(plain), nil
+}
+
+// secretSize is the number of random bytes in a secret: as many as the hash that
+// it signs with, so that its text is long enough by RFC 7518 §3.2, and 32 else.
+func secretSize(alg jose.Algorithm) int {
+	switch alg {
+	case jose.HS384:
+		return 48
+	case jose.HS512:
+		return 64
+	default:
+		return 32
+	}
+}
+
+// purpose binds a sealed secret to its row.
+func purpose(id ID, secretID string) string { return "app:" + string(id) + ":" + secretID }

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+// snapshot is all apps at one moment. Only the opened keys are filled in later.
+type snapshot struct {
+	entries map[ID]*entry
+	origins map[string]bool // of the enabled apps
+}
+
+type entry struct {
+	App
+	keys sync.Map // Secret.ID → func() (*jose.Key, error), which opens it once
+}
+
+func newSnapshot(apps []App) *snapshot {
+	s := &snapshot{entries: make(map[ID]*entry, len(apps)), origins: map[string]bool{}}
+	for _, a := range apps {
+		s.entries[a.ID] = &entry{App: a}
+		for _, o := range a.Origins {
+			s.origins[o] = s.origins[o] || !a.Disabled
+		}
+	}
+	return s
+}
+
+// SigningKey is the key that signs a's session tokens at now when its
+// SessionAlgorithm is symmetric: its newest valid secret. Each secret is opened
+// once per snapshot.
+func (d *Directory) SigningKey(a *App, now time.Time) (*jose.Key, error) {
+	newest := a.newest(now)
+	if newest == nil {
+		return nil, fault.Newf(fault.Denied, "app %s has no valid secret to sign with: rotate its secret", a.ID)
+	}
+	open := sync.OnceValues(func() (*jose.Key, error) { return d.open(a, newest) })
+	if e, ok := d.latest.Load().entries[a.ID]; ok {
+		kept, _ := e.keys.LoadOrStore(newest.ID, open)
+		open = kept.(func() (*jose.Key, error))
+	}
+	return open()
+}
+
+func (d *Directory) open(a *App, s *Secret) (*jose.Key, error) {
+	plain, err := d.box.Open(purpose(a.ID, s.ID), s.Sealed)
+	if err != nil {
+		return nil, fmt.Errorf("open secret %s of app %s: %w", s.ID, a.ID, err)
+	}
+	key, err := jose.NewSecretKey(a.SessionAlgorithm, s.ID, plain)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s of app %s: %w", s.ID, a.ID, err)
+	}
+	return key, nil
+}
+
+// newest is the youngest secret that is valid at now and can sign, nil if none is.
+func (a *App) newest(now time.Time) *Secret {
+	var newest *Secret
+	for i := range a.Secrets {
+		s := &a.Secrets[i]
+		if s.Sealed == "" || !s.Valid(now) {
+			continue
+		}
+		if newest == nil || s.NotBefore.After(newest.NotBefore) {
+			newest = s
+		}
+	}
+	return newest
+}

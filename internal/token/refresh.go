@@ -1,0 +1,159 @@
+package token
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// ErrGrant is in the chain of every refusal of a refresh token: OAuth's
+// invalid_grant. Why it was refused is for the log.
+var ErrGrant = errors.New("refresh token refused")
+
+// families is the part of the store that refreshing needs.
+type families interface {
+	AddFamily(ctx context.Context, f Family) error
+	Family(ctx context.Context, id FamilyID) (Family, error) // fault.NotFound
+	// RotateFamily replaces the hash old by next and the expiry, unless the
+	// family's hash is another by now, or it is revoked or expired at now.
+	RotateFamily(ctx context.Context, id FamilyID, old, next [32]byte, expires, now time.Time) (bool, error)
+	RevokeFamily(ctx context.Context, id FamilyID, now time.Time) error
+}
+
+// Pair is an access token with the refresh token for the next one.
+type Pair struct {
+	Access
+	Refresh secret.Bytes
+}
+
+// SignIn issues the first pair of a new family.
+func (i *Issuer) SignIn(ctx context.Context, r AccessRequest) (Pair, error) {
+	access, err := i.Access(ctx, r)
+	if err != nil {
+		return Pair{}, err
+	}
+	t := newRefresh()
+	now := i.c.Clock()
+	err = i.c.Families.AddFamily(ctx, Family{
+		ID: t.id(), App: r.App, Subject: r.Subject, Scope: r.Scope, Audience: r.Audience, Algorithm: r.Algorithm,
+		Hash: t.hash(), Created: now, Expires: now.Add(i.c.RefreshTTL),
+	})
+	if err != nil {
+		return Pair{}, fmt.Errorf("add refresh family: %w", err)
+	}
+	return Pair{Access: access, Refresh: t.text()}, nil
+}
+
+// Refresh gives a new pair for a refresh token, which is good no more. The scope
+// of the access token may be less than the family's; empty means all of it.
+//
+// A token that is not the family's newest one is a copy, or the other is: nobody
+// can tell, so the family ends (RFC 9700 §4.14.2). That holds for two uses of one
+// token at the same moment, too.
+func (i *Issuer) Refresh(ctx context.Context, token secret.Bytes, client app.ID, scope string) (Pair, error) {
+	old, ok := parseRefresh(token)
+	if !ok {
+		return Pair{}, refuse("is malformed")
+	}
+	f, err := i.c.Families.Family(ctx, old.id())
+	if fault.KindOf(err) == fault.NotFound {
+		return Pair{}, refuse("is of no family")
+	}
+	if err != nil {
+		return Pair{}, fmt.Errorf("find refresh family: %w", err)
+	}
+	now := i.c.Clock()
+	if err := i.check(ctx, f, old, client, now); err != nil {
+		return Pair{}, err
+	}
+	granted := f.Scope
+	if scope != "" {
+		if granted, err = Grant(scope, strings.Fields(f.Scope)); err != nil {
+			return Pair{}, err
+		}
+	}
+	// Signed before the old token ends: a node that cannot sign right now must
+	// not take the client's refresh token from it.
+	access, err := i.Access(ctx, AccessRequest{
+		App: f.App, Subject: f.Subject, Scope: granted, Audience: f.Audience, Algorithm: f.Algorithm,
+	})
+	if err != nil {
+		return Pair{}, err
+	}
+	next := old.next()
+	won, err := i.c.Families.RotateFamily(ctx, f.ID, old.hash(), next.hash(), now.Add(i.c.RefreshTTL), now)
+	if err != nil {
+		return Pair{}, fmt.Errorf("rotate refresh family: %w", err)
+	}
+	if !won {
+		return Pair{}, i.reused(ctx, f.ID, now)
+	}
+	return Pair{Access: access, Refresh: next.text()}, nil
+}
+
+// check tells whether the token is the good one of the family and its subject
+// may go on.
+func (i *Issuer) check(ctx context.Context, f Family, t refresh, client app.ID, now time.Time) error {
+	switch hash := t.hash(); {
+	case f.App != client:
+		return refuse("is another client's")
+	case !f.Revoked.IsZero():
+		return refuse("is revoked")
+	case !now.Before(f.Expires):
+		return refuse("has expired")
+	case subtle.ConstantTimeCompare(hash[:], f.Hash[:]) != 1:
+		return i.reused(ctx, f.ID, now)
+	}
+	active, err := i.c.Subjects.Active(ctx, f.Subject)
+	if err != nil {
+		return fmt.Errorf("look at subject: %w", err)
+	}
+	if !active {
+		return refuse("is of a subject who may not go on")
+	}
+	return nil
+}
+
+// reused ends the family. Only if that cannot be stored is the error another one
+// than ErrGrant.
+func (i *Issuer) reused(ctx context.Context, id FamilyID, now time.Time) error {
+	// The caller may hang up; the family must end all the same.
+	if err := i.c.Families.RevokeFamily(context.WithoutCancel(ctx), id, now); err != nil {
+		return fmt.Errorf("revoke reused refresh family: %w", err)
+	}
+	return refuse("was used before: its family is revoked")
+}
+
+// Revoke ends the family of a refresh token. A token of no family is not an error
+// (RFC 7009 §2.2).
+func (i *Issuer) Revoke(ctx context.Context, token secret.Bytes, client app.ID) error {
+	t, ok := parseRefresh(token)
+	if !ok {
+		return nil
+	}
+	f, err := i.c.Families.Family(ctx, t.id())
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find refresh family: %w", err)
+	}
+	if f.App != client {
+		return refuse("is another client's")
+	}
+	if err := i.c.Families.RevokeFamily(ctx, f.ID, i.c.Clock()); err != nil {
+		return fmt.Errorf("revoke refresh family: %w", err)
+	}
+	return nil
+}
+
+func refuse(why string) error {
+	return fault.Wrap(fault.Unauthenticated, "the refresh token is not good", fmt.Errorf("%w: it %s", ErrGrant, why))
+}

@@ -1,0 +1,334 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// memory is a store of families in memory.
+type memory struct {
+	mu   sync.Mutex
+	rows map[FamilyID]Family
+	err  error // what every call fails with
+}
+
+func (m *memory) AddFamily(_ context.Context, f Family) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rows[f.ID] = f
+	return m.err
+}
+
+func (m *memory) Family(_ context.Context, id FamilyID) (Family, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f, ok := m.rows[id]; ok {
+		return f, m.err
+	}
+	return Family{}, fault.New(fault.NotFound, "no such family")
+}
+
+func (m *memory) RotateFamily(_ context.Context, id FamilyID, old, next [32]byte, expires, now time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.rows[id]
+	if !ok || f.Hash != old || !f.Revoked.IsZero() || !now.Before(f.Expires) {
+		return false, m.err
+	}
+	f.Hash, f.Expires = next, expires
+	m.rows[id] = f
+	return true, m.err
+}
+
+func (m *memory) RevokeFamily(_ context.Context, id FamilyID, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.rows[id]
+	f.Revoked = now
+	m.rows[id] = f
+	return m.err
+}
+
+// only returns the one row.
+func (m *memory) only(t *testing.T) Family {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.rows) != 1 {
+		t.Fatalf("%d rows, want 1", len(m.rows))
+	}
+	for _, f := range m.rows {
+		return f
+	}
+	return Family{}
+}
+
+// people knows who may not go on.
+type people struct {
+	disabled string
+	err      error
+}
+
+func (p *people) Active(_ context.Context, subject string) (bool, error) {
+	return subject != p.disabled, p.err
+}
+
+func (f *fixture) signIn(t *testing.T) Pair {
+	t.Helper()
+	p, err := f.SignIn(t.Context(), AccessRequest{App: "app_1", Subject: "usr_1", Scope: "chat orders", Algorithm: jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// scopeOf returns the scope in an access token of the set "access".
+func (f *fixture) scopeOf(t *testing.T, p Pair) string {
+	t.Helper()
+	k := f.ring.keys[AccessSet][jose.ES256]
+	_, claims := verify(t, p.Token, k, k.Public().Crypto())
+	scope, _ := claims["scope"].(string)
+	if p.Scope != scope {
+		t.Errorf("the answer says scope %q, the token %q", p.Scope, scope)
+	}
+	return scope
+}
+
+func TestSignInLeavesOneRowWithoutTheSecret(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	p := f.signIn(t)
+	row := f.families.only(t)
+	parsed, ok := parseRefresh(p.Refresh)
+	if !ok {
+		t.Fatal("the refresh token cannot be read")
+	}
+	want := Family{
+		ID: parsed.id(), App: "app_1", Subject: "usr_1", Scope: "chat orders", Algorithm: jose.ES256,
+		Hash: parsed.hash(), Created: noon, Expires: noon.Add(24 * time.Hour),
+	}
+	if diff := cmp.Diff(want, row); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+	if text, err := json.Marshal(p); err != nil || strings.Contains(string(text), string(p.Refresh.Reveal())) {
+		t.Error("a pair prints its refresh token")
+	}
+}
+
+func TestRefreshRotates(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	p := f.signIn(t)
+	for n := range 5 {
+		f.sleep(23 * time.Hour) // the life slides: five times this is far beyond 24 h
+		next, err := f.Refresh(t.Context(), p.Refresh, "app_1", "")
+		if err != nil {
+			t.Fatalf("refresh %d: %v", n, err)
+		}
+		if next.Refresh.Equal(p.Refresh) || next.Token == p.Token {
+			t.Fatalf("refresh %d gave an old token", n)
+		}
+		if got := f.scopeOf(t, next); got != "chat orders" {
+			t.Errorf("refresh %d: scope %q", n, got)
+		}
+		p = next
+	}
+	f.families.only(t)
+}
+
+func TestReuseEndsTheFamily(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	first := f.signIn(t)
+	second, err := f.Refresh(t.Context(), first.Refresh, "app_1", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []secret.Bytes{first.Refresh, second.Refresh, first.Refresh} {
+		if _, err := f.Refresh(t.Context(), token, "app_1", ""); !errors.Is(err, ErrGrant) {
+			t.Errorf("Refresh() error = %v, want ErrGrant", err)
+		}
+		if f.families.only(t).Revoked.IsZero() {
+			t.Error("the family goes on after an old token was shown")
+		}
+	}
+}
+
+// TestConcurrentRefresh uses one token many times at once: one call at most wins,
+// and as the others show a used token, the family ends.
+func TestConcurrentRefresh(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	p := f.signIn(t)
+	var mu sync.Mutex
+	var won []Pair
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			next, err := f.Refresh(t.Context(), p.Refresh, "app_1", "")
+			if err != nil {
+				if !errors.Is(err, ErrGrant) {
+					t.Error(err)
+				}
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			won = append(won, next)
+		})
+	}
+	wg.Wait()
+	if len(won) != 1 {
+		t.Fatalf("%d of 64 uses of one token won, want 1", len(won))
+	}
+	if _, err := f.Refresh(t.Context(), won[0].Refresh, "app_1", ""); !errors.Is(err, ErrGrant) {
+		t.Errorf("after a reuse the family goes on: %v", err)
+	}
+}
+
+func TestRefreshRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before func(*fixture)
+		token  func(secret.Bytes) secret.Bytes
+		client app.ID
+	}{
+		"other client":     {client: "app_2"},
+		"no client":        {client: ""},
+		"expired":          {before: func(f *fixture) { f.sleep(24 * time.Hour) }, client: "app_1"},
+		"disabled subject": {before: func(f *fixture) { f.subjects.disabled = "usr_1" }, client: "app_1"},
+		"unknown family":   {token: func(secret.Bytes) secret.Bytes { return newRefresh().text() }, client: "app_1"},
+		"malformed":        {token: func(secret.Bytes) secret.Bytes { return secret.FromString("rt_x") }, client: "app_1"},
+		"empty":            {token: func(secret.Bytes) secret.Bytes { return secret.Bytes{} }, client: "app_1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			good := f.signIn(t).Refresh
+			shown := good
+			if tc.token != nil {
+				shown = tc.token(good)
+			}
+			if tc.before != nil {
+				tc.before(f)
+			}
+			_, err := f.Refresh(t.Context(), shown, tc.client, "")
+			if !errors.Is(err, ErrGrant) || fault.Public(err).Msg != "the refresh token is not good" {
+				t.Errorf("Refresh() error = %v", err)
+			}
+			if strings.Contains(err.Error(), string(shown.Reveal())) && shown.Len() > 0 {
+				t.Error("the error shows the token")
+			}
+			f.now, f.subjects.disabled = noon, ""
+			if _, err := f.Refresh(t.Context(), good, "app_1", ""); err != nil {
+				t.Errorf("the refusal ended the good token: %v", err)
+			}
+		})
+	}
+}
+
+func TestRefreshScope(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	p := f.signIn(t)
+	if _, err := f.Refresh(t.Context(), p.Refresh, "app_1", "chat admin"); fault.KindOf(err) != fault.Invalid || errors.Is(err, ErrGrant) {
+		t.Fatalf("wider scope: %v", err)
+	}
+	narrow, err := f.Refresh(t.Context(), p.Refresh, "app_1", "orders")
+	if err != nil {
+		t.Fatalf("a refused scope cost the token: %v", err)
+	}
+	if got := f.scopeOf(t, narrow); got != "orders" {
+		t.Errorf("scope %q, want orders", got)
+	}
+	wide, err := f.Refresh(t.Context(), narrow.Refresh, "app_1", "")
+	if err != nil || f.scopeOf(t, wide) != "chat orders" {
+		t.Errorf("a narrow access token narrowed the family (RFC 6749 §6): %v", err)
+	}
+}
+
+func TestTemporaryFaultsKeepTheToken(t *testing.T) {
+	t.Parallel()
+	busy := fault.New(fault.Unavailable, "busy")
+	for name, set := range map[string]func(*fixture, error){
+		"signer":   func(f *fixture, err error) { f.ring.err = err },
+		"store":    func(f *fixture, err error) { f.families.err = err },
+		"subjects": func(f *fixture, err error) { f.subjects.err = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			p := f.signIn(t)
+			set(f, busy)
+			if _, err := f.Refresh(t.Context(), p.Refresh, "app_1", ""); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("Refresh() error = %v, want unavailable", err)
+			}
+			set(f, nil)
+			if _, err := f.Refresh(t.Context(), p.Refresh, "app_1", ""); err != nil {
+				t.Errorf("after it: %v", err)
+			}
+		})
+	}
+}
+
+func TestReuseIsStoredEvenIfTheCallerHangsUp(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	p := f.signIn(t)
+	if _, err := f.Refresh(t.Context(), p.Refresh, "app_1", ""); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.Refresh(ctx, p.Refresh, "app_1", ""); !errors.Is(err, ErrGrant) {
+		t.Errorf("Refresh() error = %v", err)
+	}
+	if f.families.only(t).Revoked.IsZero() {
+		t.Error("the family goes on")
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	p := f.signIn(t)
+	for name, token := range map[string]secret.Bytes{
+		"malformed": secret.FromString("x"), "unknown": newRefresh().text(),
+	} {
+		if err := f.Revoke(t.Context(), token, "app_1"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := f.Revoke(t.Context(), p.Refresh, "app_2"); !errors.Is(err, ErrGrant) {
+		t.Errorf("another client's: %v", err)
+	}
+	if err := f.Revoke(t.Context(), p.Refresh, "app_1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Refresh(t.Context(), p.Refresh, "app_1", ""); !errors.Is(err, ErrGrant) {
+		t.Errorf("a revoked family goes on: %v", err)
+	}
+}
+
+func FuzzParseRefresh(f *testing.F) {
+	f.Add(string(newRefresh().text().Reveal()))
+	f.Add("rt_" + strings.Repeat("A", 64))
+	f.Add("rt_" + strings.Repeat("A", 62) + "\n\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		if r, ok := parseRefresh(secret.FromString(s)); ok && string(r.text().Reveal()) != s {
+			t.Errorf("%q prints as another token", s)
+		}
+	})
+}

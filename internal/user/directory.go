@@ -1,0 +1,236 @@
+package user
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// MaxName is the longest name, in bytes.
+const MaxName = 128
+
+// store is where the users are kept. SaveUser replaces the whole user.
+type store interface {
+	AddUser(ctx context.Context, u User) error // fault.Conflict if the name is taken
+	SaveUser(ctx context.Context, u User) error
+	User(ctx context.Context, id ID) (User, error)             // fault.NotFound
+	UserByName(ctx context.Context, name string) (User, error) // fault.NotFound
+	Users(ctx context.Context) ([]User, error)
+}
+
+// Config requires Store.
+type Config struct {
+	Store store
+	Cost  Cost             // of new hashes; zero: DefaultCost
+	Clock func() time.Time // nil: time.Now
+}
+
+// Directory is the people who sign in with a password. It asks the store each
+// time: a user who was disabled anywhere is refused everywhere at once. It is
+// safe for concurrent use.
+//
+// Its changes follow one another within a process. Two processes that change the
+// same user at the same moment may lose one of the changes.
+type Directory struct {
+	store  store
+	hasher *hasher
+	clock  func() time.Time
+	change sync.Mutex // held from reading a user to saving them
+}
+
+// New refuses a cost that is out of bounds.
+func New(c Config) (*Directory, error) {
+	if c.Cost == (Cost{}) {
+		c.Cost = DefaultCost
+	}
+	if !c.Cost.valid() {
+		return nil, fmt.Errorf("argon2id cost %+v: want at most %d KiB, %d passes, %d threads, and at least 8 KiB a thread",
+			c.Cost, maxMemory, maxPasses, maxThreads)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return &Directory{store: c.Store, hasher: newHasher(c.Cost), clock: c.Clock}, nil
+}
+
+// Normalize is the form in which names are stored and compared: lower case.
+func Normalize(name string) string { return strings.ToLower(name) }
+
+// Add makes a user. The name is normalized; scopes are what their access tokens
+// may carry.
+func (d *Directory) Add(ctx context.Context, name string, password secret.Bytes, scopes []string) (User, error) {
+	name = Normalize(name)
+	if !validName(name) {
+		return User{}, fault.BadField("username", fmt.Sprintf("must be 1 to %d bytes of printable UTF-8 without blanks", MaxName))
+	}
+	if err := checkPassword(password); err != nil {
+		return User{}, err
+	}
+	for i, s := range scopes {
+		if !validScope(s) {
+			return User{}, fault.BadField(fmt.Sprintf("scopes[%d]", i), `must be printable ASCII without blank, " and \`)
+		}
+	}
+	phc, err := d.hasher.hash(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	u := User{
+		ID: ID("usr_" + strings.ToLower(rand.Text()[:16])), Name: name, Password: phc,
+		Scopes: slices.Clone(scopes), Created: d.clock(),
+	}
+	if err := d.store.AddUser(ctx, u); err != nil {
+		return User{}, fmt.Errorf("add user: %w", err)
+	}
+	return u, nil
+}
+
+// Authenticate returns the enabled user of that name and password. An unknown
+// name, a wrong password and a disabled user take the same work and get the same
+// [fault.Unauthenticated].
+func (d *Directory) Authenticate(ctx context.Context, name string, password secret.Bytes) (User, error) {
+	u, err := d.find(ctx, name)
+	if err != nil {
+		return User{}, err
+	}
+	stored := d.hasher.nobody
+	if u.ID != "" {
+		if stored, err = parseHash(u.Password); err != nil {
+			return User{}, fmt.Errorf("user %s: %w", u.ID, err)
+		}
+	}
+	// No stored password is as long as this: it is refused, but hashed all the same.
+	tooLong := password.Len() > maxPassword
+	if tooLong {
+		password = secret.Bytes{}
+	}
+	ok, err := d.hasher.matches(ctx, stored, password)
+	if err != nil {
+		return User{}, err
+	}
+	if !ok || tooLong || u.ID == "" || u.Disabled {
+		return User{}, fault.New(fault.Unauthenticated, "the username or the password is wrong")
+	}
+	if stored.Cost != d.hasher.cost {
+		return u, d.rehash(ctx, u, password)
+	}
+	return u, nil
+}
+
+// find returns the zero User if nobody has the name.
+func (d *Directory) find(ctx context.Context, name string) (User, error) {
+	name = Normalize(name)
+	if !validName(name) {
+		return User{}, nil // nobody can have it
+	}
+	u, err := d.store.UserByName(ctx, name)
+	if fault.KindOf(err) == fault.NotFound {
+		return User{}, nil
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("find user: %w", err)
+	}
+	return u, nil
+}
+
+// rehash stores the password at today's cost, unless it was changed meanwhile.
+func (d *Directory) rehash(ctx context.Context, u User, password secret.Bytes) error {
+	phc, err := d.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return d.edit(ctx, u.ID, func(now *User) {
+		if now.Password == u.Password {
+			now.Password = phc
+		}
+	})
+}
+
+// SetPassword replaces the user's password. It ends no session.
+func (d *Directory) SetPassword(ctx context.Context, id ID, password secret.Bytes) error {
+	if err := checkPassword(password); err != nil {
+		return err
+	}
+	phc, err := d.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return d.edit(ctx, id, func(u *User) { u.Password = phc })
+}
+
+// Disable makes the user unable to sign in and to refresh. Access tokens that
+// are out stay good until they expire.
+func (d *Directory) Disable(ctx context.Context, id ID) error {
+	return d.edit(ctx, id, func(u *User) { u.Disabled = true })
+}
+
+// Enable undoes Disable.
+func (d *Directory) Enable(ctx context.Context, id ID) error {
+	return d.edit(ctx, id, func(u *User) { u.Disabled = false })
+}
+
+func (d *Directory) edit(ctx context.Context, id ID, change func(*User)) error {
+	d.change.Lock()
+	defer d.change.Unlock()
+	u, err := d.store.User(ctx, id)
+	if err != nil {
+		return fmt.Errorf("find user %s: %w", id, err)
+	}
+	change(&u)
+	if err := d.store.SaveUser(ctx, u); err != nil {
+		return fmt.Errorf("save user %s: %w", id, err)
+	}
+	return nil
+}
+
+// Active tells whether the subject is a user who may go on. A subject that is no
+// user of this directory is not.
+func (d *Directory) Active(ctx context.Context, subject string) (bool, error) {
+	u, err := d.store.User(ctx, ID(subject))
+	if fault.KindOf(err) == fault.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("find user %s: %w", subject, err)
+	}
+	return !u.Disabled, nil
+}
+
+// ByName returns the user of that name, [fault.NotFound] if nobody has it.
+func (d *Directory) ByName(ctx context.Context, name string) (User, error) {
+	u, err := d.find(ctx, name)
+	if err == nil && u.ID == "" {
+		err = fault.Newf(fault.NotFound, "there is no user %q", name)
+	}
+	return u, err
+}
+
+// All lists the users.
+func (d *Directory) All(ctx context.Context) ([]User, error) {
+	users, err := d.store.Users(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return users, nil
+}
+
+func validName(name string) bool {
+	return name != "" && len(name) <= MaxName && utf8.ValidString(name) && !strings.ContainsRune(name, utf8.RuneError) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) })
+}
+
+// validScope is RFC 6749 §3.3.
+func validScope(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r < 0x21 || r > 0x7e || r == '"' || r == '\\'
+	})
+}
