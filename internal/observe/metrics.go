@@ -1,0 +1,156 @@
+package observe
+
+import (
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/gateway"
+)
+
+// latency has the bounds of duration histograms, in seconds: from a cached token
+// to an upstream that nobody waits for any more.
+var latency = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// Metrics counts what a node does. Labels are names of the configuration and of
+// the program, never what a request says, so that their number is bounded and
+// nobody can be recognized. Safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	admitted *prometheus.CounterVec
+	issued   *prometheus.CounterVec
+	reloads  *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics at zero, with those of the Go runtime and the process.
+func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	to := promauto.With(m.registry)
+	m.requests = to.NewCounterVec(prometheus.CounterOpts{
+		Name: "carnet_http_requests_total", Help: "Requests by door, route and class of the status.",
+	}, []string{"door", "route", "class"})
+	m.duration = to.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "carnet_http_request_duration_seconds", Help: "Time from the request's header to the end of the answer.", Buckets: latency,
+	}, []string{"door", "route"})
+	m.admitted = to.NewCounterVec(prometheus.CounterOpts{
+		Name: "carnet_gateway_admissions_total", Help: `Requests by the check that refused them, or "admitted".`,
+	}, []string{"outcome"})
+	m.issued = to.NewCounterVec(prometheus.CounterOpts{
+		Name: "carnet_tokens_issued_total", Help: `Requests for a token by grant, and by "ok" or the reason of the refusal.`,
+	}, []string{"grant", "outcome"})
+	m.reloads = to.NewCounterVec(prometheus.CounterOpts{
+		Name: "carnet_config_reloads_total", Help: "Reloads of the configuration that took force, or did not.",
+	}, []string{"outcome"})
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+	}
+	to.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "carnet_build_info", Help: "Always 1; the labels say what runs.",
+	}, []string{"version", "go"}).WithLabelValues(version, runtime.Version()).Set(1)
+	return m
+}
+
+// Exposition answers a scrape.
+func (m *Metrics) Exposition() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// Handler counts the requests that h serves. Their route is the pattern of the
+// mux in h that matched, "other" if none did.
+func (m *Metrics) Handler(door string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		h.ServeHTTP(s, r)
+		route := r.Pattern
+		if route == "" || route == "/" {
+			route = "other"
+		}
+		m.request(door, route, s.status, time.Since(began))
+	})
+}
+
+// Admitted counts a request of the gateway.
+func (m *Metrics) Admitted(o gateway.Outcome) {
+	route, outcome := o.Route, o.Refused
+	if route == "" {
+		route = "other"
+	}
+	if outcome == "" {
+		outcome = "admitted"
+	}
+	m.admitted.WithLabelValues(outcome).Inc()
+	m.request("admit", route, o.Status, o.Duration)
+}
+
+func (m *Metrics) request(door, route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(door, route, strconv.Itoa(status/100)+"xx").Inc()
+	m.duration.WithLabelValues(door, route).Observe(took.Seconds())
+}
+
+// Issued counts a request for a token; err says why there is none.
+func (m *Metrics) Issued(grant string, err error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = fault.KindOf(err).String()
+	}
+	m.issued.WithLabelValues(grant, outcome).Inc()
+}
+
+// Reload counts a reload of the configuration.
+func (m *Metrics) Reload(ok bool) {
+	outcome := "ok"
+	if !ok {
+		outcome = "failed"
+	}
+	m.reloads.WithLabelValues(outcome).Inc()
+}
+
+// Cache shows a cache of verified tokens, which stats looks at. It is called once.
+func (m *Metrics) Cache(stats func() carnet.CacheStats) {
+	to := promauto.With(m.registry)
+	to.NewCounterFunc(prometheus.CounterOpts{
+		Name: "carnet_token_cache_hits_total", Help: "Tokens whose signature was checked before.",
+	}, func() float64 { return float64(stats().Hits) })
+	to.NewCounterFunc(prometheus.CounterOpts{
+		Name: "carnet_token_cache_misses_total", Help: "Tokens whose signature had to be checked.",
+	}, func() float64 { return float64(stats().Misses) })
+	to.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "carnet_token_cache_bytes", Help: "Memory that verified tokens take.",
+	}, func() float64 { return float64(stats().Bytes) })
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+	sent   bool
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if !w.sent && status >= http.StatusOK { // informational ones come before
+		w.status, w.sent = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	w.sent = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach what the connection can do.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

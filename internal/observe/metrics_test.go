@@ -1,0 +1,106 @@
+package observe
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/gateway"
+)
+
+// scrape returns the exposition's lines of Carnet's own metrics.
+func scrape(t *testing.T, m *Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Exposition().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("status = %d", w.Code)
+	}
+	return w.Body.String()
+}
+
+func wantLines(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s in:\n%s", line, text)
+		}
+	}
+}
+
+func TestMetricsHandler(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /keysets/{name}", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		if r.PathValue("name") == "none" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = w.Write([]byte("x"))
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("Flush() = %v", err)
+		}
+	})
+	mux.HandleFunc("/", http.NotFound)
+	h := m.Handler("issue", mux)
+	for _, path := range []string{"/keysets/a", "/keysets/b", "/keysets/none", "/wp-login.php", "/x"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+	}
+	text := scrape(t, m)
+	wantLines(t, text,
+		`carnet_http_requests_total{class="2xx",door="issue",route="GET /keysets/{name}"} 2`,
+		`carnet_http_requests_total{class="4xx",door="issue",route="GET /keysets/{name}"} 1`,
+		`carnet_http_requests_total{class="4xx",door="issue",route="other"} 2`,
+		`carnet_http_request_duration_seconds_count{door="issue",route="other"} 2`,
+	)
+	if strings.Contains(text, "wp-login") {
+		t.Error("a path that a client made up is a label")
+	}
+}
+
+func TestMetricsCounts(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics()
+	m.Admitted(gateway.Outcome{Route: "demo", Status: 200, Duration: 2 * time.Second})
+	m.Admitted(gateway.Outcome{Route: "demo", Refused: "jwt", Status: 401})
+	m.Admitted(gateway.Outcome{Refused: "route", Status: 404})
+	m.Issued("refresh_token", nil)
+	m.Issued("refresh_token", fault.New(fault.Unauthenticated, "no"))
+	m.Issued("password", errors.New("store is gone"))
+	m.Reload(true)
+	m.Reload(false)
+	m.Cache(func() carnet.CacheStats { return carnet.CacheStats{Hits: 7, Misses: 3, Bytes: 512} })
+	wantLines(t, scrape(t, m),
+		`carnet_gateway_admissions_total{outcome="admitted"} 1`,
+		`carnet_gateway_admissions_total{outcome="jwt"} 1`,
+		`carnet_gateway_admissions_total{outcome="route"} 1`,
+		`carnet_http_requests_total{class="2xx",door="admit",route="demo"} 1`,
+		`carnet_http_requests_total{class="4xx",door="admit",route="other"} 1`,
+		`carnet_http_request_duration_seconds_bucket{door="admit",route="demo",le="1"} 1`,
+		`carnet_http_request_duration_seconds_bucket{door="admit",route="demo",le="2.5"} 2`,
+		`carnet_tokens_issued_total{grant="refresh_token",outcome="ok"} 1`,
+		`carnet_tokens_issued_total{grant="refresh_token",outcome="unauthenticated"} 1`,
+		`carnet_tokens_issued_total{grant="password",outcome="internal"} 1`,
+		`carnet_config_reloads_total{outcome="ok"} 1`,
+		`carnet_config_reloads_total{outcome="failed"} 1`,
+		`carnet_token_cache_hits_total 7`,
+		`carnet_token_cache_misses_total 3`,
+		`carnet_token_cache_bytes 512`,
+	)
+}
+
+func TestMetricsSayWhatRuns(t *testing.T) {
+	t.Parallel()
+	text := scrape(t, NewMetrics())
+	for _, name := range []string{"carnet_build_info{", "go_goroutines ", "process_open_fds "} {
+		if !strings.Contains(text, "\n"+name) {
+			t.Errorf("no %s in the exposition", name)
+		}
+	}
+}
