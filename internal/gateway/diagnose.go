@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+// diagnose says what Kong would find wrong with a token that was refused, in
+// Kong's order. It trusts nothing and admits nothing: where Kong would find
+// nothing wrong, what our verifier is stricter about counts as bad claims.
+func diagnose(token string) verdict {
+	if len(token) > jose.MaxToken {
+		return badJSON
+	}
+	parts := strings.SplitN(token, ".", 3)
+	if len(parts) < 3 {
+		return badJSON
+	}
+	var header, claims jose.Object
+	headerText, headerErr := base64.RawURLEncoding.DecodeString(parts[0])
+	claimsText, claimsErr := base64.RawURLEncoding.DecodeString(parts[1])
+	if headerErr != nil || claimsErr != nil || header.Parse(headerText) != nil || !json.Valid(claimsText) {
+		return badJSON
+	}
+	if alg, ok := header.Lookup("alg").Text(); !ok || !jose.Algorithm(alg).Valid() {
+		return badAlg
+	}
+	if claims.Parse(claimsText) != nil {
+		return badClaims
+	}
+	if sig, err := base64.RawURLEncoding.DecodeString(parts[2]); err != nil || len(sig) == 0 {
+		return badSignature
+	}
+	iss := claims.Lookup("iss")
+	if iss.Kind == jose.Absent {
+		return noIssuer
+	}
+	if text, ok := iss.Text(); !ok || !visible(text) || text == "" {
+		return badIssuer
+	}
+	return badClaims
+}

@@ -1,0 +1,237 @@
+// Package gateway admits HTTP requests: it finds a request's route, runs the
+// route's checks in order, and passes the request on to the upstream with the
+// headers that say who asks.
+//
+// A request walks one way: normal path, route, stages (jwt, acl), proxy. Each
+// refusal is a documented one, and nothing that a client sends makes a 5xx.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// Options are what a gateway is made of. Config and, if a credential uses the key
+// set "access", Issuer are required; every other zero value is safe.
+type Options struct {
+	Config   Config
+	Issuer   string // of this deployment's access tokens
+	Audience string // of the same; the issuer if ""
+
+	// Secret opens a secret that the configuration names by SRN.
+	Secret func(ctx context.Context, srn string) (secret.Bytes, error)
+	// KeySet returns the public JWKs of a key set that verify now, best first.
+	KeySet func(name string) ([][]byte, error)
+	// Internal are the upstreams of internal://NAME. They get requests as an
+	// upstream gets them and are reached in no other way.
+	Internal map[string]http.Handler
+
+	Cache   *carnet.Cache    // for verified tokens; nil: none
+	Clock   func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: none
+	Trusted []netip.Prefix   // proxies whose X-Forwarded-* is believed
+	Observe func(Outcome)    // called after each request; nil: not
+}
+
+// Outcome is how one request ended.
+type Outcome struct {
+	Route    string // "" if none matched
+	Refused  string // "path", "route" or the name of a stage; "" if admitted
+	Status   int    // 499 if the client hung up
+	Duration time.Duration
+}
+
+// Gateway is the [http.Handler] of the gateway's listener. Safe for concurrent use.
+type Gateway struct {
+	vault    vault
+	internal map[string]http.Handler
+	cache    *carnet.Cache
+	clock    func() time.Time
+	log      *slog.Logger
+	errorLog *log.Logger // the same, for ReverseProxy
+	trusted  trust
+	observe  func(Outcome)
+	buffers  buffers
+
+	ring  keyring
+	table atomic.Pointer[table]
+
+	mu          sync.Mutex // one change at a time
+	credentials []*credential
+}
+
+// New opens the secrets that the configuration names and compiles its routes. It
+// starts nothing.
+func New(ctx context.Context, o Options) (*Gateway, error) {
+	g := &Gateway{
+		vault:    vault{issuer: o.Issuer, audience: o.Audience, secret: o.Secret, keySet: o.KeySet},
+		internal: o.Internal, cache: o.Cache, clock: o.Clock, log: o.Log, trusted: o.Trusted, observe: o.Observe,
+	}
+	if g.vault.audience == "" {
+		g.vault.audience = o.Issuer
+	}
+	if g.clock == nil {
+		g.clock = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.errorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
+	return g, g.Reload(ctx, o.Config)
+}
+
+// Reload puts c in force for the requests that come after it, those on their way
+// are not disturbed. If c cannot be used, its mistakes are returned as
+// [Config.Validate] returns them and nothing changes. The verified tokens stay in
+// the cache unless the credentials differ.
+func (g *Gateway) Reload(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	credentials, err := g.vault.credentials(ctx, c.Consumers)
+	if err != nil {
+		return err
+	}
+	snapshot, err := g.vault.snapshot(credentials)
+	if err != nil {
+		return err
+	}
+	last := g.table.Load()
+	next, err := g.compile(&c, snapshot.set, last)
+	if err != nil {
+		return err
+	}
+	g.ring.replace(snapshot)
+	g.credentials = credentials
+	g.table.Store(next)
+	last.release(next)
+	return nil
+}
+
+// SetsChanged reads the key sets again. Call it whenever a key is published,
+// retired or revoked. If they cannot be read, what was read last stays in force.
+func (g *Gateway) SetsChanged() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	snapshot, err := g.vault.snapshot(g.credentials)
+	if err != nil {
+		return err
+	}
+	g.ring.replace(snapshot)
+	return nil
+}
+
+// ServeHTTP admits r or refuses it.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// net/http takes the chunked reading of a request that also has a
+	// Content-Length, and does not tell us. RFC 9112 §6.1 wants the connection
+	// closed after such a request, so it is closed after every chunked one.
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	start := g.clock()
+	d := g.decide(r, start)
+	if g.observe != nil {
+		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		w = recorder
+		defer func() {
+			g.observe(Outcome{Route: d.routeName(), Refused: d.refusedBy, Status: recorder.status, Duration: g.clock().Sub(start)})
+		}()
+	}
+	if d.refusal != nil {
+		g.log.LogAttrs(r.Context(), slog.LevelDebug, "request refused", slog.String("route", d.routeName()),
+			slog.String("by", d.refusedBy), slog.Int("status", d.refusal.status), slog.String("reason", d.refusal.reason))
+		d.refusal.write(w)
+		return
+	}
+	f := &flight{
+		gateway: g, route: d.candidate.route, request: &d.request, peer: d.peer,
+		target: d.candidate.route.target(d.candidate.prefix, d.request.path),
+	}
+	f.serve(w, r)
+}
+
+// decision is what the gateway makes of a request.
+type decision struct {
+	request   request
+	peer      netip.Addr
+	candidate *candidate
+	refusal   *refusal
+	refusedBy string
+}
+
+func (d *decision) routeName() string {
+	if d.candidate == nil {
+		return ""
+	}
+	return d.candidate.route.name
+}
+
+func (d *decision) refuse(by string, f *refusal) { d.refusedBy, d.refusal = by, f }
+
+// decide walks r from its path to the last stage of its route.
+func (g *Gateway) decide(r *http.Request, now time.Time) *decision {
+	d := g.locate(r, now)
+	if d.refusal == nil {
+		for _, s := range d.candidate.route.stages {
+			if f := s.check(r.Context(), &d.request); f != nil {
+				d.refuse(s.name(), f)
+				break
+			}
+		}
+	}
+	return d
+}
+
+// locate finds the route of r.
+func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
+	d := &decision{request: request{
+		method: r.Method, host: hostName(r.Host), header: r.Header, query: r.URL.RawQuery, now: now,
+	}}
+	path, err := normalPath(r.URL.EscapedPath())
+	if err == nil && r.Method == http.MethodConnect {
+		err = errTunnel
+	}
+	if err != nil {
+		d.refuse("path", message(http.StatusBadRequest, "Bad request: "+err.Error(), err.Error()))
+		return d
+	}
+	d.request.path = path
+	d.request.addr, d.peer = g.trusted.client(r)
+	if d.candidate = g.table.Load().router.find(r.Method, d.request.host, path); d.candidate == nil {
+		d.refuse("route", message(http.StatusNotFound, "no Route matched with those values", "no route matches"))
+	}
+	return d
+}
+
+var errTunnel = errors.New("tunnels are not offered")
+
+// statusRecorder remembers the status of the answer.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+// WriteHeader remembers the final status; the 1xx before it are only passed on.
+func (s *statusRecorder) WriteHeader(status int) {
+	if !s.wrote && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		s.status, s.wrote = status, true
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] flush and hijack.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// kind is what the gateway does with a request header.
+type kind uint8
+
+const (
+	ordinary   kind = iota
+	identity        // ours alone to say: who asks
+	forwarding      // a proxy's to say: where the request came from
+)
+
+// longestReserved is the length of the longest name that is not ordinary.
+const longestReserved = len("x-credential-identifier")
+
+// kindOf reads a name in any case and with underscores for dashes: what CGI-like
+// upstreams take for the same header.
+func kindOf(name string) kind {
+	if len(name) > longestReserved || len(name) < len("forwarded") || name[0]|0x20 != 'x' && name[0]|0x20 != 'f' {
+		return ordinary
+	}
+	var folded [longestReserved]byte
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '_':
+			folded[i] = '-'
+		case 'A' <= c && c <= 'Z':
+			folded[i] = c | 0x20
+		default:
+			folded[i] = c
+		}
+	}
+	switch s := folded[:len(name)]; string(s) {
+	case "x-consumer-id", "x-consumer-custom-id", "x-consumer-username", "x-consumer-groups",
+		"x-credential-identifier", "x-anonymous-consumer":
+		return identity
+	case "forwarded", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+		"x-forwarded-port", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-scheme",
+		"x-forwarded-server", "x-forwarded-ssl":
+		return forwarding
+	default:
+		return ordinary
+	}
+}
+
+// stripReserved removes from h every header that the gateway says itself.
+func stripReserved(h http.Header) {
+	for name := range h {
+		if kindOf(name) != ordinary {
+			delete(h, name)
+		}
+	}
+}
+
+// identify tells the upstream who asks. It comes after the hop-by-hop headers
+// were removed, so that no Connection header can name these.
+func identify(h http.Header, r *request) {
+	if p := r.principal; p != nil {
+		h["X-Consumer-Id"] = []string{p.Consumer.ID}
+		h["X-Consumer-Username"] = []string{p.Consumer.Username}
+		if p.Consumer.CustomID != "" {
+			h["X-Consumer-Custom-Id"] = []string{p.Consumer.CustomID}
+		}
+		h["X-Credential-Identifier"] = []string{p.Identity}
+	}
+	if r.groups != "" {
+		h["X-Consumer-Groups"] = []string{r.groups}
+	}
+}
+
+// forward tells the upstream where in came from. What a peer that is not trusted
+// says of that is replaced, what a trusted one says is kept and added to.
+func forward(h http.Header, in *http.Request, client netip.Addr, peer netip.Addr, trusted bool) {
+	chain, host, proto := peer.String(), in.Host, "http"
+	if in.TLS != nil {
+		proto = "https"
+	}
+	if trusted {
+		if before := strings.Join(in.Header["X-Forwarded-For"], ", "); before != "" {
+			chain = before + ", " + chain
+		}
+		for _, name := range []string{"X-Forwarded-Port", "X-Forwarded-Path", "X-Forwarded-Prefix"} {
+			if values := in.Header[name]; len(values) > 0 {
+				h[name] = values[:1:1]
+			}
+		}
+		if v := in.Header.Get("X-Forwarded-Host"); v != "" {
+			host = v
+		}
+		if v := in.Header.Get("X-Forwarded-Proto"); v != "" {
+			proto = v
+		}
+	}
+	h["X-Forwarded-For"] = []string{chain}
+	h["X-Forwarded-Host"] = []string{host}
+	h["X-Forwarded-Proto"] = []string{proto}
+	h["X-Real-Ip"] = []string{client.String()}
+}
+
+// trust is the networks of the proxies in front of us.
+type trust []netip.Prefix
+
+func (t trust) contains(a netip.Addr) bool {
+	for _, p := range t {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// client returns the address that r came from, and the one that the client has:
+// they differ behind proxies that are trusted, each of which vouches for the
+// address that it adds at the end of X-Forwarded-For.
+func (t trust) client(r *http.Request) (client, peer netip.Addr) {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.IPv4Unspecified(), netip.IPv4Unspecified() // not from a network
+	}
+	peer = at.Addr().Unmap().WithZone("")
+	client = peer
+	if !t.contains(peer) {
+		return client, peer
+	}
+	chain := strings.Join(r.Header["X-Forwarded-For"], ",")
+	for chain != "" {
+		i := strings.LastIndexByte(chain, ',')
+		a, err := netip.ParseAddr(strings.TrimSpace(chain[i+1:]))
+		if err != nil {
+			break
+		}
+		client = a.Unmap().WithZone("")
+		if !t.contains(client) {
+			break
+		}
+		chain = chain[:max(i, 0)]
+	}
+	return client, peer
+}
+
+// withoutTunnel returns r without an upgrade to anything but WebSocket: h2c would
+// open a way past all checks. r itself is not changed.
+func withoutTunnel(r *http.Request) *http.Request {
+	up := r.Header["Upgrade"]
+	if len(up) == 0 || len(up) == 1 && strings.EqualFold(up[0], "websocket") {
+		return r
+	}
+	out := new(*r)
+	out.Header = r.Header.Clone()
+	delete(out.Header, "Upgrade")
+	delete(out.Header, "Http2-Settings")
+	return out
+}
+
+// hopByHop are the headers that end here (RFC 9110 §7.6.1).
+var hopByHop = []string{
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// stripHop removes what h says of this connection alone.
+func stripHop(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			delete(h, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}

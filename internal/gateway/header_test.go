@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestKindOf(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]kind{
+		"X-Consumer-Id":            identity,
+		"X-Consumer-Username":      identity,
+		"X-Consumer-Custom-Id":     identity,
+		"X-Consumer-Groups":        identity,
+		"X-Credential-Identifier":  identity,
+		"X-Anonymous-Consumer":     identity,
+		"x-consumer-id":            identity,
+		"X_consumer_id":            identity,
+		"X_consumer-Custom_ID":     identity,
+		"x-CREDENTIAL_identifier":  identity,
+		"X-Forwarded-For":          forwarding,
+		"X_forwarded_proto":        forwarding,
+		"Forwarded":                forwarding,
+		"X-Real-Ip":                forwarding,
+		"X-Forwarded-Client-Cert":  ordinary,
+		"X-Consumer":               ordinary,
+		"X-Consumer-Idx":           ordinary,
+		"Xx-Consumer-Id":           ordinary,
+		"X-Consumer-Id-":           ordinary,
+		"Authorization":            ordinary,
+		"":                         ordinary,
+		"X":                        ordinary,
+		"X-Credential-Identifiers": ordinary,
+	} {
+		if got := kindOf(name); got != want {
+			t.Errorf("kindOf(%q) = %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestKindOfDoesNotAllocate(t *testing.T) { // AllocsPerRun wants to be alone
+	if n := testing.AllocsPerRun(100, func() { kindOf("X_Credential_Identifier") }); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	t.Parallel()
+	nets := trust{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	for name, tc := range map[string]struct {
+		remote string
+		chain  []string
+		client string
+		peer   string
+	}{
+		"direct":                {"192.0.2.1:5", nil, "192.0.2.1", "192.0.2.1"},
+		"direct and lying":      {"192.0.2.1:5", []string{"1.1.1.1"}, "192.0.2.1", "192.0.2.1"},
+		"behind one":            {"10.1.1.1:5", []string{"1.1.1.1"}, "1.1.1.1", "10.1.1.1"},
+		"behind two":            {"10.1.1.1:5", []string{"9.9.9.9, 1.1.1.1", "10.2.2.2"}, "1.1.1.1", "10.1.1.1"},
+		"all trusted":           {"10.1.1.1:5", []string{"10.3.3.3,10.2.2.2"}, "10.3.3.3", "10.1.1.1"},
+		"trusted without chain": {"10.1.1.1:5", nil, "10.1.1.1", "10.1.1.1"},
+		"chain with rubbish":    {"10.1.1.1:5", []string{"1.1.1.1, rubbish, 10.2.2.2"}, "10.2.2.2", "10.1.1.1"},
+		"mapped":                {"[::ffff:10.1.1.1]:5", []string{"::ffff:1.1.1.1"}, "1.1.1.1", "10.1.1.1"},
+		"zone":                  {"[fe80::1%eth0]:5", nil, "fe80::1", "fe80::1"},
+		"IPv6 loopback":         {"[::1]:5", []string{"2001:db8::1"}, "2001:db8::1", "::1"},
+		"no address":            {"@", nil, "0.0.0.0", "0.0.0.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &http.Request{RemoteAddr: tc.remote, Header: http.Header{"X-Forwarded-For": tc.chain}}
+			if client, peer := nets.client(r); client.String() != tc.client || peer.String() != tc.peer {
+				t.Errorf("client() = %v, %v; want %s, %s", client, peer, tc.client, tc.peer)
+			}
+		})
+	}
+}
+
+func TestForward(t *testing.T) {
+	t.Parallel()
+	said := http.Header{
+		"X-Forwarded-For": {"1.1.1.1", "2.2.2.2"}, "X-Forwarded-Host": {"public.example"}, "X-Forwarded-Proto": {"https"},
+		"X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/p"},
+	}
+	client, peer := netip.MustParseAddr("2.2.2.2"), netip.MustParseAddr("10.0.0.1")
+	for name, tc := range map[string]struct {
+		in      *http.Request
+		trusted bool
+		want    http.Header
+	}{
+		"not trusted": {&http.Request{Host: "h:1", Header: said}, false, http.Header{
+			"X-Forwarded-For": {"10.0.0.1"}, "X-Forwarded-Host": {"h:1"}, "X-Forwarded-Proto": {"http"}, "X-Real-Ip": {"2.2.2.2"},
+		}},
+		"over TLS": {&http.Request{Host: "h", TLS: &tls.ConnectionState{}}, false, http.Header{
+			"X-Forwarded-For": {"10.0.0.1"}, "X-Forwarded-Host": {"h"}, "X-Forwarded-Proto": {"https"}, "X-Real-Ip": {"2.2.2.2"},
+		}},
+		"trusted": {&http.Request{Host: "h", Header: said}, true, http.Header{
+			"X-Forwarded-For": {"1.1.1.1, 2.2.2.2, 10.0.0.1"}, "X-Forwarded-Host": {"public.example"}, "X-Forwarded-Proto": {"https"},
+			"X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/p"}, "X-Real-Ip": {"2.2.2.2"},
+		}},
+		"trusted but silent": {&http.Request{Host: "h"}, true, http.Header{
+			"X-Forwarded-For": {"10.0.0.1"}, "X-Forwarded-Host": {"h"}, "X-Forwarded-Proto": {"http"}, "X-Real-Ip": {"2.2.2.2"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{}
+			forward(h, tc.in, client, peer, tc.trusted)
+			if d := cmp.Diff(tc.want, h); d != "" {
+				t.Errorf("headers (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestStripHop(t *testing.T) {
+	t.Parallel()
+	h := http.Header{
+		"Connection": {"close, x-a", "X-B"}, "X-A": {"1"}, "X-B": {"1"}, "X-C": {"1"}, "Te": {"trailers"},
+		"Upgrade": {"websocket"}, "Trailer": {"X-D"}, "Keep-Alive": {"1"}, "Proxy-Authorization": {"x"},
+	}
+	stripHop(h)
+	if d := cmp.Diff(http.Header{"X-C": {"1"}}, h); d != "" {
+		t.Errorf("headers (-want +got):\n%s", d)
+	}
+}
+
+func TestWithoutTunnel(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		upgrade []string
+		keep    bool
+	}{
+		"none":               {nil, true},
+		"WebSocket":          {[]string{"WebSocket"}, true},
+		"h2c":                {[]string{"h2c"}, false},
+		"both in one":        {[]string{"websocket, h2c"}, false},
+		"both in two":        {[]string{"websocket", "h2c"}, false},
+		"not even printable": {[]string{"\x80"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := &http.Request{Header: http.Header{"Http2-Settings": {"x"}}}
+			if tc.upgrade != nil {
+				in.Header["Upgrade"] = tc.upgrade
+			}
+			out := withoutTunnel(in)
+			if _, has := out.Header["Upgrade"]; has != (tc.keep && tc.upgrade != nil) {
+				t.Errorf("Upgrade kept: %v", has)
+			}
+			if (out == in) != tc.keep {
+				t.Errorf("the same request: %v, want %v", out == in, tc.keep)
+			}
+			if len(in.Header["Upgrade"]) != len(tc.upgrade) {
+				t.Error("the request given was changed")
+			}
+		})
+	}
+}

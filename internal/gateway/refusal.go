@@ -1,0 +1,30 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// refusal is the answer to a request that goes no further.
+type refusal struct {
+	status    int
+	body      string // JSON
+	challenge string // WWW-Authenticate, "" for none
+	reason    string // for the log and for explain; holds nothing of the request
+}
+
+// message is a refusal with Kong's shortest document.
+func message(status int, text, reason string) *refusal {
+	return &refusal{status: status, body: `{"message":` + strconv.Quote(text) + `}`, reason: reason}
+}
+
+func (f *refusal) write(w http.ResponseWriter) {
+	h := w.Header()
+	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	if f.challenge != "" {
+		h["Www-Authenticate"] = []string{f.challenge}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(f.body))}
+	w.WriteHeader(f.status)
+	_, _ = w.Write([]byte(f.body)) // the client may be gone; there is nobody to tell
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/consumer"
+)
+
+// request is all that a stage sees of a request, so that the HTTP engine below
+// can be replaced. A stage may set the principal and the groups, nothing else.
+type request struct {
+	method string
+	host   string     // lower case, without port
+	path   string     // in normal form
+	addr   netip.Addr // of the client, behind trusted proxies
+	now    time.Time
+	header http.Header
+	query  string // as sent, without "?"
+
+	principal *Principal // who asks; nil until a stage has found out
+	groups    string     // what X-Consumer-Groups tells the upstream
+}
+
+// Principal is who asks, proven by a token. It is made for one request and never
+// changed, while what it points to is shared and never changed either.
+type Principal struct {
+	Consumer   *consumer.Consumer
+	Credential *consumer.Credential
+	// Identity is what to count the caller by: the whole issuer of a device, the
+	// credential's key of anyone else.
+	Identity string
+	Device   string // "" if the caller is none
+	Token    *carnet.Verified
+}
+
+// stage is one check of a route. It returns nil to let the request go on.
+type stage interface {
+	name() string
+	check(ctx context.Context, r *request) *refusal
+}
+
+// first returns the first value of a header, by its canonical name.
+func (r *request) first(name string) string {
+	if values := r.header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// cookie returns the first cookie of that name as sent, "" if there is none.
+func (r *request) cookie(name string) string {
+	for _, line := range r.header["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			if n, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && n == name {
+				return value
+			}
+		}
+	}
+	return ""
+}
+
+// eachQuery calls found for every query parameter of that name. bare says that
+// it came without "=".
+func (r *request) eachQuery(name string, found func(value string, bare bool)) {
+	for rest := r.query; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		key, value, ok := strings.Cut(pair, "=")
+		if pair != "" && decodeQuery(key) == name {
+			found(decodeQuery(value), !ok)
+		}
+	}
+}
+
+// decodeQuery leaves alone what is not a valid escape.
+func decodeQuery(s string) string {
+	if strings.ContainsAny(s, "%+") {
+		if text, err := url.QueryUnescape(s); err == nil {
+			return text
+		}
+	}
+	return s
+}
