@@ -1,0 +1,124 @@
+// Package config reads what an operator tells a node: flags before environment
+// before file before defaults, strictly, and all mistakes at once, each with its
+// place and what would be right.
+package config
+
+import (
+	"net/netip"
+
+	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/limit"
+)
+
+// Config is a node's whole configuration. What [Load] returns is complete and
+// valid: defaults are filled in and relative paths lead from the data directory.
+//
+// The doc tag describes a member in the JSON Schema, enum lists its values.
+type Config struct {
+	Organization   string                  `yaml:"organization" doc:"The organization that SRNs name"`
+	Data           string                  `yaml:"data" doc:"Directory of the node's files; relative paths below lead from here"`
+	Doors          []string                `yaml:"doors" enum:"issue,admit" doc:"What this node does: issue tokens, admit requests"`
+	Issuer         string                  `yaml:"issuer" doc:"The iss of access tokens, a URL; by default that of listen.public"`
+	Audience       string                  `yaml:"audience" doc:"The aud of access tokens; by default the issuer"`
+	Listen         Listen                  `yaml:"listen" doc:"Addresses to listen on, host:port"`
+	TLS            TLS                     `yaml:"tls" doc:"Certificate of the public and gateway listeners; both or none"`
+	RequireHTTPS   bool                    `yaml:"require_https" doc:"Refuse plain HTTP, except on loopback"`
+	TrustedProxies []netip.Prefix          `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-* headers are believed"`
+	ShutdownGrace  Duration                `yaml:"shutdown_grace" doc:"How long running requests may take to finish at a stop"`
+	Log            Log                     `yaml:"log"`
+	Store          string                  `yaml:"store" doc:"Where keys, apps and users are kept: sqlite://PATH; by default carnet.db in data"`
+	PollInterval   Duration                `yaml:"poll_interval" doc:"How often to look for changes that others made in the store"`
+	Secrets        Secrets                 `yaml:"secrets"`
+	MasterKeys     MasterKeys              `yaml:"master_keys" doc:"Where to read the keys that seal everything else: file:PATH, env:NAME, stdin, or an SRN"`
+	Keys           map[key.SetName]*KeySet `yaml:"keys" doc:"Sets of signing keys; access and sts are always there"`
+	Tokens         Tokens                  `yaml:"tokens" doc:"Lifetimes of tokens"`
+	Limits         Limits                  `yaml:"limits" doc:"How often requests may come: a count in each s, m or h, or none"`
+	Devices        Devices                 `yaml:"devices"`
+	Gateway        gateway.Config          `yaml:"gateway" doc:"Routes, services, consumers and plugins"`
+
+	sources map[string]string // path of a member → who set it; not there: the default
+}
+
+// The doors of a node.
+const (
+	Issue = "issue"
+	Admit = "admit"
+)
+
+// Listen has the addresses of the three listeners.
+type Listen struct {
+	Public  string `yaml:"public" doc:"The token service"`
+	Gateway string `yaml:"gateway" doc:"The gateway"`
+	Admin   string `yaml:"admin" doc:"Metrics and health"`
+}
+
+// TLS names PEM files, which are read again when they change.
+type TLS struct {
+	Cert string `yaml:"cert" doc:"File with the certificate chain"`
+	Key  string `yaml:"key" doc:"File with its private key"`
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string `yaml:"level" enum:"debug,info,warn,error"`
+	Format string `yaml:"format" enum:"text,json"`
+}
+
+// Secrets says where secrets are besides the environment.
+type Secrets struct {
+	Dir string `yaml:"dir" doc:"Files are {dir}/{organization}/{name}; by default secrets in data"`
+}
+
+// MasterKeys says where the two master keys come from. Only a node with the
+// issue door reads Signing. Defaults are files in data, made at the first start.
+type MasterKeys struct {
+	Signing string `yaml:"signing" doc:"Seals private signing keys; needed by the issue door alone"`
+	Data    string `yaml:"data" doc:"Seals stored secrets"`
+}
+
+// KeySet is one set of signing keys. All algorithms of a set rotate together.
+type KeySet struct {
+	Algorithms   []jose.Algorithm `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" doc:"One signing key of each; the first is the default"`
+	KidPrefix    string           `yaml:"kid_prefix" doc:"Key ids are this prefix and a number; without it, RFC 7638 thumbprints"`
+	IssuerPrefix string           `yaml:"issuer_prefix" doc:"The iss of device tokens starts so: PREFIX-device-timestamp"`
+	Rotation     Duration         `yaml:"rotation" doc:"Age at which a new key takes over; 0s: never by itself"`
+	PublishAhead Duration         `yaml:"publish_ahead" doc:"How long a new key is published before it signs"`
+	Verification Duration         `yaml:"verification" doc:"How long a key that no longer signs still verifies, or forever"`
+}
+
+// Spec is s as the ring of keys takes it.
+func (s *KeySet) Spec(name key.SetName) key.Spec {
+	return key.Spec{
+		Name: name, Algorithms: s.Algorithms, KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
+		Rotation: s.Rotation.Std(), PublishAhead: s.PublishAhead.Std(), Verification: s.Verification.Std(),
+	}
+}
+
+// Tokens has the lifetimes of what the node issues.
+type Tokens struct {
+	AccessTTL  Duration `yaml:"access_ttl" doc:"Of access tokens"`
+	RefreshTTL Duration `yaml:"refresh_ttl" doc:"Of a sign-in that is not refreshed"`
+	STSTTL     Duration `yaml:"sts_ttl" doc:"Of session tokens from /sts"`
+}
+
+// Limits bounds requests of the issue door. The zero Rate is no limit.
+type Limits struct {
+	STSPerIP     limit.Rate `yaml:"sts_per_ip" doc:"POST /sts from one address"`
+	STSPerApp    limit.Rate `yaml:"sts_per_app" doc:"POST /sts for one app"`
+	LoginPerIP   limit.Rate `yaml:"login_per_ip" doc:"POST /login from one address"`
+	LoginPerUser limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name"`
+	TokenPerApp  limit.Rate `yaml:"token_per_app" doc:"POST /oauth2/token by one app"`
+}
+
+// Devices says which key sets sign device tokens.
+type Devices struct {
+	Sets []key.SetName `yaml:"sets" doc:"Key sets with an issuer_prefix that devices may register with"`
+}
+
+// The key sets that every node has.
+const (
+	AccessSet key.SetName = "access"
+	STSSet    key.SetName = "sts"
+)

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/secretstore"
+)
+
+// Validate reports every mistake in c, which need not come from [Load]: the
+// error joins one [fault.Error] each, whose Field is the member's path.
+// Handlers lists what internal:// may name; nil: anything.
+func (c *Config) Validate(handlers []string) error {
+	v := &validator{Config: c, handlers: handlers}
+	v.names()
+	v.addresses()
+	v.files()
+	v.durations()
+	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
+		v.keySet("keys."+string(name), name, c.Keys[name])
+	}
+	v.devices()
+	v.gateway()
+	return errors.Join(v.errs...)
+}
+
+type validator struct {
+	*Config
+	handlers []string
+	errs     []error
+}
+
+func (v *validator) bad(path, format string, args ...any) {
+	v.errs = append(v.errs, fault.BadField(path, fmt.Sprintf(format, args...)))
+}
+
+func (v *validator) names() {
+	if n, err := secretstore.ParseSRN("srn:vault::" + v.Organization + ":secret:x"); err != nil || n.Organization != v.Organization {
+		v.bad("organization", "must be 1 to 128 letters, digits, or _ - $")
+	}
+	if len(v.Doors) == 0 {
+		v.bad("doors", "must name at least one of issue and admit")
+	}
+	for i, d := range v.Doors {
+		if slices.Contains(v.Doors[:i], d) {
+			v.bad(fmt.Sprintf("doors[%d]", i), "is named twice")
+		}
+	}
+	if u, err := url.Parse(v.Issuer); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		v.bad("issuer", "must be an http or https URL without query and fragment")
+	}
+}
+
+func (v *validator) addresses() {
+	used := map[string]string{}
+	for _, l := range []struct{ path, addr string }{
+		{"listen.public", v.Listen.Public}, {"listen.gateway", v.Listen.Gateway}, {"listen.admin", v.Listen.Admin},
+	} {
+		_, port, err := net.SplitHostPort(l.addr)
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		switch first, taken := used[l.addr]; {
+		case err != nil || portErr != nil:
+			v.bad(l.path, "must be host:port, such as 127.0.0.1:8080")
+		case taken && n != 0:
+			v.bad(l.path, "is the address of %s, too", first)
+		}
+		used[l.addr] = l.path
+	}
+}
+
+func (v *validator) files() {
+	if v.Data == "" {
+		v.bad("data", "must name a directory")
+	}
+	if (v.TLS.Cert == "") != (v.TLS.Key == "") {
+		v.bad("tls", "set both cert and key, or none")
+	}
+	if path, ok := strings.CutPrefix(v.Store, sqlite); !ok || path == "" || strings.ContainsAny(path, "?#") {
+		v.bad("store", "must be sqlite://PATH")
+	}
+	v.keySource("master_keys.signing", v.MasterKeys.Signing)
+	v.keySource("master_keys.data", v.MasterKeys.Data)
+	if v.MasterKeys.Signing == v.MasterKeys.Data {
+		v.bad("master_keys.data", "must be another key than master_keys.signing, which not all nodes may hold")
+	}
+}
+
+func (v *validator) keySource(path, s string) {
+	if secretstore.IsRef(s) {
+		v.srn(path, s)
+		return
+	}
+	kind, rest, named := strings.Cut(s, ":")
+	if s != "stdin" && (!named || kind != "file" && kind != "env" || rest == "") {
+		v.bad(path, "must be file:PATH, env:NAME, stdin, or an SRN")
+	}
+}
+
+func (v *validator) srn(path, ref string) {
+	err := secretstore.New(secretstore.Config{Organization: v.Organization}).Check(ref)
+	if err != nil {
+		v.bad(path, "%s", fault.Public(err).Msg)
+	}
+}
+
+func (v *validator) durations() {
+	for _, d := range []struct {
+		path  string
+		value Duration
+	}{
+		{"poll_interval", v.PollInterval},
+		{"shutdown_grace", v.ShutdownGrace},
+		{"tokens.access_ttl", v.Tokens.AccessTTL},
+		{"tokens.refresh_ttl", v.Tokens.RefreshTTL},
+		{"tokens.sts_ttl", v.Tokens.STSTTL},
+	} {
+		if d.value <= 0 || d.value == Forever {
+			v.bad(d.path, "must be more than nothing and have an end")
+		}
+	}
+}
+
+// keySet adds to a set's own rules what the node's own sets must keep.
+func (v *validator) keySet(path string, name key.SetName, s *KeySet) {
+	spec := s.Spec(name)
+	for _, err := range flatten(spec.Validate()) {
+		public := fault.Public(err)
+		if public.Field == "name" {
+			v.bad(path, "%s", public.Msg)
+			continue
+		}
+		v.bad(join(path, public.Field), "%s", public.Msg)
+	}
+	if name == AccessSet && !slices.Contains(s.Algorithms, jose.Algorithm("RS256")) {
+		v.bad(path+".algorithms", "must have RS256, which every verifier of access tokens knows (RFC 9068 section 2.1)")
+	}
+	if strings.Contains(s.IssuerPrefix, "-") {
+		v.bad(path+".issuer_prefix", "must not contain -, which ends a prefix")
+	}
+	for _, other := range slices.Sorted(maps.Keys(v.Keys)) {
+		if s.KidPrefix != "" && other < name && v.Keys[other].KidPrefix == s.KidPrefix {
+			v.bad(path+".kid_prefix", "is that of the key set %q, too", other)
+		}
+	}
+	if s.IssuerPrefix != "" && (name == AccessSet || name == STSSet) {
+		v.bad(path+".issuer_prefix", "is for device sets alone")
+	}
+	ttl, own := map[key.SetName]Duration{AccessSet: v.Tokens.AccessTTL, STSSet: v.Tokens.STSTTL}[name]
+	if own && s.Verification < ttl {
+		v.bad(path+".verification", "must be at least the lifetime of the tokens, %s", ttl)
+	}
+}
+
+func (v *validator) devices() {
+	for i, name := range v.Devices.Sets {
+		path := fmt.Sprintf("devices.sets[%d]", i)
+		switch s := v.Keys[name]; {
+		case s == nil:
+			v.bad(path, "there is no key set %q%s", name, suggest(string(name), v.setNames()))
+		case s.IssuerPrefix == "":
+			v.bad(path, "the key set %q needs an issuer_prefix to sign device tokens", name)
+		}
+	}
+}
+
+func (v *validator) setNames() []string {
+	var out []string
+	for _, n := range slices.Sorted(maps.Keys(v.Keys)) {
+		out = append(out, string(n))
+	}
+	return out
+}
+
+// gateway adds to the gateway's own rules what needs the rest of the configuration.
+func (v *validator) gateway() {
+	for _, err := range flatten(v.Gateway.Validate()) {
+		public := fault.Public(err)
+		v.bad(join("gateway", public.Field), "%s", public.Msg)
+	}
+	for i, c := range v.Gateway.Consumers {
+		for j, s := range c.JWTSecrets {
+			path := fmt.Sprintf("gateway.consumers[%d].jwt_secrets[%d]", i, j)
+			if ref := s.Secret.SRN(); ref != "" {
+				v.srn(path+".secret", ref)
+			}
+			if _, ok := v.Keys[key.SetName(s.KeySet)]; s.KeySet != "" && !ok {
+				v.bad(path+".key_set", "there is no key set %q%s", s.KeySet, suggest(s.KeySet, v.setNames()))
+			}
+		}
+	}
+	for i, s := range v.Gateway.Services {
+		name, internal := strings.CutPrefix(s.URL, "internal://")
+		if internal && v.handlers != nil && !slices.Contains(v.handlers, name) {
+			v.bad(fmt.Sprintf("gateway.services[%d].url", i), "there is no internal service %q%s", name, suggest(name, v.handlers))
+		}
+	}
+}
