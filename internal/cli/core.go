@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/carnetproject/carnet/internal/observe"
+	"github.com/carnetproject/carnet/internal/server"
+)
+
+// handlers are the names that internal:// may have in the configuration.
+func handlers() []string { return server.InternalHandlers() }
+
+// withCore runs a command on the store of this node, beside the node itself if
+// that is running: it sees the change within its poll interval.
+func (s *shell) withCore(do func(ctx context.Context, core *server.Core) error) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	core, err := server.Open(s.ctx, server.Options{
+		Config: cfg, Environ: s.Environ, Stdin: s.In,
+		Log: observe.NewLog(s.Err, slog.LevelWarn, false),
+	})
+	if err != nil {
+		return err
+	}
+	return core.Run(s.ctx, func(ctx context.Context) error { return do(ctx, core) })
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/token"
+)
+
+// accessVerifier checks access tokens of this issuer with its own key ring.
+type accessVerifier struct{ v *carnet.Verifier }
+
+func newAccessVerifier(ring *key.Ring, issuer, audience string, cache *carnet.Cache) (*accessVerifier, error) {
+	v, err := carnet.NewVerifier(carnet.VerifierConfig{
+		Keys: &ringKeys{ring: ring, set: token.AccessSet}, Policy: carnet.AccessTokens(issuer, audience), Cache: cache,
+	})
+	return &accessVerifier{v}, err
+}
+
+// Subject is who the token was issued to. Every refusal is one fault; the reason is
+// its hidden cause.
+func (a *accessVerifier) Subject(ctx context.Context, accessToken string) (string, error) {
+	t, err := a.v.Verify(ctx, accessToken)
+	if err != nil {
+		return "", fault.Wrap(fault.Unauthenticated, "access token is not valid", err)
+	}
+	return t.Subject(), nil
+}
+
+// ringKeys is one set of the ring as a [carnet.KeySource]. It reads the set again when
+// the ring's generation has moved.
+type ringKeys struct {
+	ring *key.Ring
+	set  key.SetName
+
+	mu      sync.Mutex // one reads at a time
+	current atomic.Pointer[generationOfKeys]
+}
+
+type generationOfKeys struct {
+	number uint64
+	source carnet.KeySource
+}
+
+// Generation is the ring's.
+func (r *ringKeys) Generation() uint64 { return r.ring.Generation() }
+
+// Find looks in the set as it is now.
+func (r *ringKeys) Find(ctx context.Context, h carnet.Hint) ([]*carnet.Key, error) {
+	g := r.current.Load()
+	if g == nil || g.number != r.ring.Generation() {
+		var err error
+		if g, err = r.read(); err != nil {
+			return nil, err
+		}
+	}
+	return g.source.Find(ctx, h)
+}
+
+func (r *ringKeys) read() (*generationOfKeys, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	number := r.ring.Generation() // before the keys, so that a change in between shows
+	document, err := r.ring.JWKS(r.set, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	source, err := carnet.ParseJWKS(document)
+	if err != nil {
+		return nil, fmt.Errorf("key set %s: %w", r.set, err)
+	}
+	g := &generationOfKeys{number, source}
+	r.current.Store(g)
+	return g, nil
+}

@@ -1,0 +1,128 @@
+// Package server composes a node: it opens the store, wires the domain services to
+// it, serves the doors that the configuration opens, and owns every goroutine.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/secretstore"
+	"github.com/carnetproject/carnet/internal/store/sqlite"
+	"github.com/carnetproject/carnet/internal/user"
+)
+
+// Options is what a node is made of. Config must be one that config.Load returned.
+type Options struct {
+	Config  *config.Config
+	Environ []string  // as os.Environ gives it
+	Stdin   io.Reader // for master keys that are read from there
+	Log     *slog.Logger
+}
+
+// Core is the store and the services over it: what every command of a node needs,
+// serving or not. Keys signs only where the issue door is open.
+type Core struct {
+	Config *config.Config
+	Keys   *key.Ring
+	Apps   *app.Directory
+	Users  *user.Directory
+
+	store   *sqlite.Store
+	secrets *secretstore.Resolver
+	log     *slog.Logger
+}
+
+// Open opens the store, makes the data directory and the master keys if this is
+// the first start, and returns the services. They are empty until [Core.Run].
+func Open(ctx context.Context, o Options) (*Core, error) {
+	c := o.Config
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	core := &Core{
+		Config: c,
+		log:    o.Log,
+		secrets: secretstore.New(secretstore.Config{
+			Organization: c.Organization, Dir: c.Secrets.Dir, Environ: o.Environ, Log: o.Log,
+		}),
+	}
+	boxes, err := newKeyReader(core.secrets, o.Environ, o.Stdin).open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if core.store, err = sqlite.Open(ctx, strings.TrimPrefix(c.Store, "sqlite://")); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	core.Apps = app.New(app.Config{Store: core.store, Box: boxes.data})
+	core.Keys, err = key.New(key.Config{Specs: specs(c), Store: core.store, Box: boxes.signing})
+	if err == nil {
+		core.Users, err = user.New(user.Config{Store: core.store})
+	}
+	if err != nil {
+		return nil, errors.Join(err, core.store.Close())
+	}
+	return core, nil
+}
+
+// specs are the configured key sets.
+func specs(c *config.Config) []key.Spec {
+	var list []key.Spec
+	for name, s := range c.Keys {
+		list = append(list, key.Spec{
+			Name: name, Algorithms: s.Algorithms,
+			Rotation: time.Duration(s.Rotation), PublishAhead: time.Duration(s.PublishAhead), Verification: time.Duration(s.Verification),
+			KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
+		})
+	}
+	return list
+}
+
+// Run loads the services, runs f while the store takes writes, and closes the store.
+// It returns what f returns, or why the store failed, which ends f's context.
+// Run is called once.
+func (c *Core) Run(ctx context.Context, f func(context.Context) error) error {
+	defer func() {
+		if err := c.store.Close(); err != nil {
+			c.log.LogAttrs(ctx, slog.LevelError, "store not closed", slog.Any("err", err))
+		}
+	}()
+	g, ctx := errgroup.WithContext(ctx)
+	// The writer outlives the signal to stop: what f still has to say is written.
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g.Go(func() error { return c.store.Run(writing) })
+	g.Go(func() error {
+		defer stop()
+		if err := c.load(ctx); err != nil {
+			return err
+		}
+		return f(ctx)
+	})
+	return g.Wait()
+}
+
+// load fills the services, and makes first keys where this node signs.
+func (c *Core) load(ctx context.Context) error {
+	if err := errors.Join(c.Apps.Load(ctx), c.Keys.Load(ctx)); err != nil {
+		return err
+	}
+	if !c.signs() {
+		return nil
+	}
+	return c.Keys.Ensure(ctx)
+}
+
+// signs reports whether this node holds private keys.
+func (c *Core) signs() bool { return slices.Contains(c.Config.Doors, config.Issue) }

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+//go:embed demo.yaml
+var demoConfig string
+
+// DemoConfig writes the demo's configuration to path unless a file is there.
+func DemoConfig(path string) error {
+	if err := writePrivate(path, strings.TrimSuffix(demoConfig, "\n")); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write demo configuration: %w", err)
+	}
+	return nil
+}
+
+// demoUser is who signs in to the demo.
+const demoUser = "ann"
+
+// SeedDemo makes the demo's app, user and secret at the first start, and writes
+// their values to demo.env in the data directory as shell variables, for people to
+// source. With that file in place it does nothing. Call it before the node serves, in
+// [Core.Run]. It returns the file's path.
+func (c *Core) SeedDemo(ctx context.Context) (path string, err error) {
+	path = filepath.Join(c.Config.Data, "demo.env")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	token, err := c.demoAppToken()
+	if err != nil {
+		return "", err
+	}
+	password := randomText(12)
+	if err := c.demoUser(ctx, password); err != nil {
+		return "", err
+	}
+	a, appSecret, err := c.Apps.Add(ctx, app.Registration{
+		Name: "demo", Identity: app.Trusted, Scopes: []string{"demo"},
+		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	})
+	if err != nil {
+		return "", fmt.Errorf("make demo app: %w", err)
+	}
+	return path, writePrivate(path, strings.Join([]string{
+		"# The demo's values. Use them with: . " + path,
+		"CARNET_CLIENT_ID=" + string(a.ID),
+		"CARNET_CLIENT_SECRET=" + string(appSecret.Reveal()),
+		"CARNET_USER=" + demoUser,
+		"CARNET_PASSWORD=" + password,
+		"CARNET_APP_TOKEN=" + token,
+	}, "\n"))
+}
+
+// demoUser makes the user, or gives the one of an earlier start a new password.
+func (c *Core) demoUser(ctx context.Context, password string) error {
+	_, err := c.Users.Add(ctx, demoUser, secret.FromString(password), []string{"demo"})
+	if fault.KindOf(err) != fault.Conflict {
+		return err
+	}
+	u, err := c.Users.ByName(ctx, demoUser)
+	if err != nil {
+		return err
+	}
+	return c.Users.SetPassword(ctx, u.ID, secret.FromString(password))
+}
+
+// demoAppToken signs the token that an app would have embedded, with the secret that
+// the configuration names, and makes that secret.
+func (c *Core) demoAppToken() (string, error) {
+	file := filepath.Join(c.Config.Secrets.Dir, c.Config.Organization, "mobile-app")
+	value, err := readOrMake(file, func() string { return randomText(keyBytes) })
+	if err != nil {
+		return "", fmt.Errorf("make demo secret: %w", err)
+	}
+	key, err := jose.NewSecretKey(jose.HS256, "", value.Reveal())
+	if err != nil {
+		return "", err
+	}
+	claims, err := json.Marshal(struct {
+		Iss string `json:"iss"`
+		Iat int64  `json:"iat"`
+	}{"mobile_app", time.Now().Unix()})
+	if err != nil {
+		return "", err
+	}
+	return key.Sign("JWT", claims)
+}
+
+// echo is the demo's upstream: it answers with what it received. Tokens are left out,
+// so that a screenshot gives none away.
+func echo(w http.ResponseWriter, r *http.Request) {
+	headers := map[string]string{}
+	for name, values := range r.Header {
+		headers[name] = strings.Join(values, ", ")
+		if name == "Authorization" || name == "Cookie" {
+			headers[name] = "[redacted]"
+		}
+	}
+	httpx.WriteJSON(w, http.StatusOK, map[string]any{"method": r.Method, "path": r.URL.Path, "headers": headers})
+}
+
+// Welcome is what a newcomer reads when the demo is up: where things are, and
+// commands to paste.
+func Welcome(c *config.Config, envFile string) string {
+	gateway, admin := "http://"+c.Listen.Gateway, "http://"+c.Listen.Admin
+	return fmt.Sprintf(`
+carnet is up, with a demo. Its data are in %[1]s.
+
+  token service  %[2]s
+  gateway        %[3]s
+  metrics        %[4]s/metrics
+
+Paste into another terminal:
+
+  . %[5]s
+
+  # an access token for the user, and the gateway with it and without
+  TOKEN=$(curl -s %[2]s/login -d username=$CARNET_USER -d password=$CARNET_PASSWORD | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  curl -i %[3]s/demo/hello -H "Authorization: Bearer $TOKEN"
+  curl -i %[3]s/demo/hello
+  curl -i %[3]s/open/hello
+
+  # a token for an app
+  curl %[2]s/oauth2/token -u $CARNET_CLIENT_ID:$CARNET_CLIENT_SECRET -d grant_type=client_credentials
+
+  # a device registers with the app's embedded token, and calls with its own
+  DEVICE=$(curl -s %[3]s/api/api-manager/v2/consumer/mobile_device/credential/register -H "Authorization: Bearer $CARNET_APP_TOKEN" \
+    -H 'Content-Type: application/json' -d '{"request":{"key":"my-phone"}}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
+  curl -i %[3]s/demo/hello -H "Authorization: Bearer $DEVICE"
+
+  # a session token for a visitor of a web page
+  curl %[2]s/sts -d clientId=$CARNET_CLIENT_ID -d clientSecret=$CARNET_CLIENT_SECRET -d identity=ann@example.com
+
+Stop with Ctrl-C. Start again: everything is still there.
+`, c.Data, c.Issuer, gateway, admin, envFile)
+}

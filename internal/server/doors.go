@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/api/device"
+	"github.com/carnetproject/carnet/internal/api/oauth"
+	"github.com/carnetproject/carnet/internal/api/sts"
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/config"
+	devices "github.com/carnetproject/carnet/internal/device"
+	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/token"
+)
+
+// How many callers each limiter remembers, at about 40 bytes each.
+const (
+	addrsRemembered = 1 << 18
+	appsRemembered  = 1 << 12
+	usersRemembered = 1 << 16
+)
+
+// stsCache is for the access tokens that callers of the JWT service show.
+const stsCache = 4 << 20
+
+// InternalHandlers are the names that a service's internal:// URL may have.
+func InternalHandlers() []string { return []string{"device", "echo"} }
+
+// issueDoor is the token service.
+func (s *Server) issueDoor() (http.Handler, error) {
+	c := s.core.Config
+	tokens, err := token.New(token.Config{
+		Issuer: c.Issuer, Audience: c.Audience,
+		AccessTTL: time.Duration(c.Tokens.AccessTTL), RefreshTTL: time.Duration(c.Tokens.RefreshTTL), SessionTTL: time.Duration(c.Tokens.STSTTL),
+		Keys: s.core.Keys, Apps: s.core.Apps, Families: s.core.store, Subjects: s.core.Users,
+	})
+	if err != nil {
+		return nil, err
+	}
+	access, err := newAccessVerifier(s.core.Keys, c.Issuer, c.Audience, carnet.NewCache(stsCache))
+	if err != nil {
+		return nil, err
+	}
+	clientAddr := httpx.ClientAddr(c.TrustedProxies)
+	mux := http.NewServeMux()
+	mux.Handle("/", httpx.Handler(httpx.NotFound))
+	oauth.New(oauth.Config{
+		Issuer: c.Issuer, Apps: s.core.Apps, Users: s.core.Users, Tokens: tokens, Keys: s.core.Keys, ClientAddr: clientAddr,
+		LoginPerAddr: limit.New(c.Limits.LoginPerIP, addrsRemembered),
+		LoginPerUser: limit.New(c.Limits.LoginPerUser, usersRemembered),
+		TokenPerApp:  limit.New(c.Limits.TokenPerApp, appsRemembered),
+		Observe:      func(g oauth.Grant, err error) { s.metrics.Issued(string(g), err) },
+	}).Mount(mux)
+	sts.New(sts.Config{
+		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr,
+		PerAddr: limit.New(c.Limits.STSPerIP, addrsRemembered),
+		PerApp:  limit.New(c.Limits.STSPerApp, appsRemembered),
+		Observe: func(_ app.Identity, err error) { s.metrics.Issued("sts", err) },
+	}).Mount(mux)
+	return mux, nil
+}
+
+// deviceDoor is the registration service, which only the gateway reaches.
+func (s *Server) deviceDoor() (http.Handler, error) {
+	c := s.core.Config
+	sets := map[key.SetName]devices.Set{}
+	for _, name := range c.Devices.Sets {
+		set := c.Keys[name]
+		sets[name] = devices.Set{Algorithm: set.Algorithms[0], IssuerPrefix: set.IssuerPrefix}
+	}
+	registrar, err := devices.New(devices.Config{Keys: s.core.Keys, Sets: sets})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	device.New(device.Config{Registrar: registrar}).Mount(mux)
+	return s.metrics.Handler("device", mux), nil
+}
+
+// admitDoor is the gateway.
+func (s *Server) admitDoor(ctx context.Context) (*gateway.Gateway, error) {
+	o := s.core.gatewayOptions()
+	o.Observe = s.metrics.Admitted
+	s.metrics.Cache(o.Cache.Stats)
+	if s.core.signs() {
+		h, err := s.deviceDoor()
+		if err != nil {
+			return nil, err
+		}
+		o.Internal["device"] = h
+	}
+	return gateway.New(ctx, o)
+}
+
+// Gateway returns the configured gateway for a look at its rules. It serves nothing.
+func (c *Core) Gateway(ctx context.Context) (*gateway.Gateway, error) {
+	o := c.gatewayOptions()
+	o.Internal["device"] = http.NotFoundHandler()
+	return gateway.New(ctx, o)
+}
+
+func (c *Core) gatewayOptions() gateway.Options {
+	return gateway.Options{
+		Config: c.Config.Gateway, Issuer: c.Config.Issuer, Audience: c.Config.Audience,
+		Secret: c.secrets.Resolve, KeySet: c.publicKeys,
+		Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
+		Cache:    carnet.NewCache(cacheBytes(c.Config)), Log: c.log, Trusted: c.Config.TrustedProxies,
+	}
+}
+
+// defaultCache is the gateway's token cache if the configuration states none.
+const defaultCache = 64 << 20
+
+func cacheBytes(c *config.Config) int64 {
+	if c.Gateway.Cache == 0 {
+		return defaultCache
+	}
+	return int64(c.Gateway.Cache)
+}
+
+// publicKeys are the JWKs of a key set that verify now, the newest first.
+func (c *Core) publicKeys(set string) ([][]byte, error) {
+	published := c.Keys.Published(key.SetName(set), time.Now())
+	jwks := make([][]byte, len(published))
+	for i, k := range published {
+		text, err := k.MarshalJWK()
+		if err != nil {
+			return nil, err
+		}
+		jwks[len(published)-1-i] = text
+	}
+	return jwks, nil
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// follow keeps this node's snapshots up with the store, which other nodes and the
+// command line change too (docs/adr/0003), and with the clock, which takes keys out
+// of their sets. changed is called when verification keys may have changed. While the
+// store is out of reach the last snapshots stay; readiness tells of it.
+func (c *Core) follow(ctx context.Context, changed func()) error {
+	tick := time.NewTicker(time.Duration(c.Config.PollInterval))
+	defer tick.Stop()
+	seen, err := c.store.Version(ctx)
+	if err != nil {
+		return err
+	}
+	generation := c.Keys.Generation()
+	failing := false
+	for {
+		if now := c.Keys.Generation(); now != generation {
+			generation = now
+			changed()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		version, err := c.store.Version(ctx)
+		if err == nil && version != seen {
+			if err = c.reload(ctx); err == nil {
+				seen = version
+			}
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, slog.LevelError, "store cannot be followed, the last known state stays", slog.Any("err", err))
+		}
+		failing = err != nil
+	}
+}
+
+func (c *Core) reload(ctx context.Context) error {
+	if err := c.Apps.Load(ctx); err != nil {
+		return err
+	}
+	return c.Keys.Load(ctx)
+}
+
+// housekeepingEvery is how often due rotations and expired rows are looked for. A
+// rotation is planned days ahead by its times, so that minutes do not matter.
+const housekeepingEvery = time.Minute
+
+// housekeep rotates key sets that are due and deletes sign-ins that have expired.
+func (c *Core) housekeep(ctx context.Context) error {
+	tick := time.NewTicker(housekeepingEvery)
+	defer tick.Stop()
+	for {
+		if err := c.Keys.RotateDue(ctx); err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, slog.LevelError, "keys not rotated", slog.Any("err", err))
+		}
+		if n, err := c.store.DeleteExpiredFamilies(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, slog.LevelError, "expired sign-ins not deleted", slog.Any("err", err))
+		} else if n > 0 {
+			c.log.LogAttrs(ctx, slog.LevelDebug, "expired sign-ins deleted", slog.Int("count", n))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

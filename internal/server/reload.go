@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"os"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/config"
+)
+
+// watchEvery is how soon a saved configuration file is in force.
+const watchEvery = time.Second
+
+// reloader puts a changed configuration in force while the node serves. A bad one
+// leaves the old one in force and says so.
+type reloader struct {
+	path    string // of the file; "" if there is none
+	load    func() (*config.Config, error)
+	apply   func(ctx context.Context, c *config.Config) error
+	observe func(ok bool)
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	running *config.Config // what the node was started with, with what was applied since
+	seen    [32]byte       // of the file, when it was last tried
+}
+
+// Reload reads the configuration and applies what can change while the node runs:
+// the gateway. Other changes are named in the log; they need a restart.
+func (r *reloader) Reload(ctx context.Context) (err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen, _ = r.sum()
+	defer func() {
+		r.observe(err == nil)
+		if err != nil {
+			r.log.LogAttrs(ctx, slog.LevelError, "configuration not reloaded, the old one stays", slog.Any("err", err))
+		}
+	}()
+	next, err := r.load()
+	if err != nil {
+		return err
+	}
+	if err := r.apply(ctx, next); err != nil {
+		return err
+	}
+	r.log.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded")
+	if needs := fixed(r.running, next); len(needs) > 0 {
+		r.log.LogAttrs(ctx, slog.LevelWarn, "changes that need a restart", slog.Any("keys", needs))
+	}
+	r.running.Gateway = next.Gateway
+	return nil
+}
+
+// fixed names the members, by their keys, that differ and cannot change while the
+// node runs.
+func fixed(running, next *config.Config) (keys []string) {
+	a, b := reflect.ValueOf(running).Elem(), reflect.ValueOf(next).Elem()
+	for i := range a.NumField() {
+		f := a.Type().Field(i)
+		if f.IsExported() && f.Name != "Gateway" && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			keys = append(keys, f.Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
+// Run looks at the file until ctx ends and reloads when its content has changed.
+func (r *reloader) Run(ctx context.Context) error {
+	if r.path == "" {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if r.changed() {
+			_ = r.Reload(ctx) // it has logged why not
+		}
+	}
+}
+
+// changed reports whether the file differs from what was tried last. A file that is
+// gone, as in the middle of a save, has not changed.
+func (r *reloader) changed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sum, err := r.sum()
+	return err == nil && sum != r.seen
+}
+
+func (r *reloader) sum() ([32]byte, error) {
+	if r.path == "" {
+		return [32]byte{}, nil
+	}
+	text, err := os.ReadFile(r.path)
+	return sha256.Sum256(text), err
+}

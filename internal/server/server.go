@@ -1,0 +1,193 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/carnetproject/carnet/internal/api/admin"
+	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/observe"
+)
+
+// ServeOptions is what serving needs besides the core.
+type ServeOptions struct {
+	ConfigPath string                         // watched for changes; "": there is no file
+	Reload     func() (*config.Config, error) // reads the configuration again
+	Hangup     <-chan struct{}                // each receive reloads, as SIGHUP does; nil: never
+	Ready      func()                         // called once, when all listeners are open
+}
+
+// Server is a node that serves: its listeners are open, and [Server.Run] serves them.
+type Server struct {
+	core    *Core
+	opts    ServeOptions
+	metrics *observe.Metrics
+	health  *observe.Health
+	gateway *gateway.Gateway // nil where the admit door is closed
+	reload  *reloader
+	cert    *httpx.Cert // nil without TLS
+	servers []*httpx.Server
+}
+
+// NewServer composes the doors that the configuration opens and opens their
+// listeners. Call it in [Core.Run].
+func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err error) {
+	c := core.Config
+	s = &Server{core: core, opts: o, metrics: observe.NewMetrics()}
+	s.health = observe.NewHealth(core.log, observe.Check{Name: "store", Func: core.store.Ping})
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if c.TLS.Cert != "" {
+		if s.cert, err = httpx.LoadCert(c.TLS.Cert, c.TLS.Key, core.log); err != nil {
+			return s, fault.Wrap(fault.Invalid, "tls: certificate cannot be used", err)
+		}
+	}
+	if core.signs() {
+		h, err := s.issueDoor()
+		if err != nil {
+			return s, err
+		}
+		if err := s.listen("listen.public", c.Listen.Public, s.public("issue", h), s.cert, 30*time.Second); err != nil {
+			return s, err
+		}
+	}
+	if slices.Contains(c.Doors, config.Admit) {
+		if s.gateway, err = s.admitDoor(ctx); err != nil {
+			return s, err
+		}
+		if err := s.listen("listen.gateway", c.Listen.Gateway, s.guard(s.gateway), s.cert, 0); err != nil {
+			return s, err
+		}
+	}
+	running := *c
+	s.reload = &reloader{
+		path: o.ConfigPath, load: o.Reload, apply: s.apply, observe: s.metrics.Reload, log: core.log, running: &running,
+	}
+	s.reload.seen, _ = s.reload.sum()
+	h, err := s.operatorDoor()
+	if err != nil {
+		return s, err
+	}
+	return s, s.listen("listen.admin", c.Listen.Admin, httpx.SafeHeaders(h), nil, 30*time.Second)
+}
+
+// listen opens one listener.
+func (s *Server) listen(field, addr string, h http.Handler, cert *httpx.Cert, read time.Duration) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, field+": cannot listen on "+addr+" (is another node running?)", err)
+	}
+	s.servers = append(s.servers, httpx.NewServer(httpx.ServerConfig{
+		Listener: l, Handler: h, Cert: cert, ReadTimeout: read,
+		Grace: time.Duration(s.core.Config.ShutdownGrace), Log: s.core.log,
+	}))
+	return nil
+}
+
+// close closes the listeners of a server that never ran.
+func (s *Server) close() (err error) {
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, server := range s.servers {
+		err = errors.Join(err, server.Run(stopped))
+	}
+	return err
+}
+
+// guard is what stands before every handler of a public listener.
+func (s *Server) guard(h http.Handler) http.Handler {
+	if s.core.Config.RequireHTTPS {
+		h = httpx.RequireHTTPS(s.core.Config.TrustedProxies)(h)
+	}
+	return h
+}
+
+// public is guard for handlers of our own.
+func (s *Server) public(door string, h http.Handler) http.Handler {
+	return s.guard(httpx.SafeHeaders(s.metrics.Handler(door, h)))
+}
+
+// operatorDoor is the listener of those who run the node.
+func (s *Server) operatorDoor() (http.Handler, error) {
+	c := s.core.Config
+	adminSecret, err := readOrMake(filepath.Join(c.Data, "admin.secret"), func() string { return randomText(keyBytes) })
+	if err != nil {
+		return nil, err
+	}
+	sets := make([]key.SetName, 0, len(c.Keys))
+	for name := range c.Keys {
+		sets = append(sets, name)
+	}
+	slices.Sort(sets)
+	mux := http.NewServeMux()
+	mux.Handle("/", httpx.Handler(httpx.NotFound))
+	s.health.Mount(mux)
+	mux.Handle("GET /metrics", s.metrics.Exposition())
+	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.Reload}).Mount(mux)
+	return mux, nil
+}
+
+// apply puts the part of a new configuration in force that can change.
+func (s *Server) apply(ctx context.Context, c *config.Config) error {
+	if s.gateway == nil {
+		return nil
+	}
+	return s.gateway.Reload(ctx, c.Gateway)
+}
+
+// Run serves until ctx ends or a part fails, then lets running requests finish. It
+// returns nil on a clean stop.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, server := range s.servers {
+		g.Go(func() error { return server.Run(ctx) })
+	}
+	if s.cert != nil {
+		g.Go(func() error { return s.cert.Run(ctx) })
+	}
+	g.Go(func() error { return s.core.follow(ctx, s.keysChanged) })
+	if s.core.signs() {
+		g.Go(func() error { return s.core.housekeep(ctx) })
+	}
+	g.Go(func() error { return s.reload.Run(ctx) })
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				s.health.Drain()
+				return nil
+			case <-s.opts.Hangup:
+				_ = s.reload.Reload(ctx) // it has logged why not
+			}
+		}
+	})
+	if s.opts.Ready != nil {
+		s.opts.Ready()
+	}
+	return g.Wait()
+}
+
+// keysChanged tells the gateway that key sets have changed.
+func (s *Server) keysChanged() {
+	if s.gateway == nil {
+		return
+	}
+	if err := s.gateway.SetsChanged(); err != nil {
+		s.core.log.Error("the gateway keeps the keys that it had", slog.Any("err", err))
+	}
+}
