@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/jose"
+)
+
+const (
+	loadTime    = 2 * time.Second
+	loadRounds  = 5
+	connections = 8
+)
+
+// withDir runs f with a directory that is gone afterwards.
+func withDir(f func(dir string) error) error {
+	dir, err := os.MkdirTemp("", "carnet-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	return f(dir)
+}
+
+// gatewayGroup measures the gateway's CPU for a proxied request with one RS256 token
+// that is in the cache, beside a bare reverse proxy without checks, to the same upstream.
+func gatewayGroup() group {
+	return group{[]string{"gateway/rs256"}, func(ctx context.Context, report func(Result)) error {
+		return withDir(func(dir string) error { return measureGateway(ctx, dir, report) })
+	}}
+}
+
+func measureGateway(ctx context.Context, dir string, report func(Result)) error {
+	token, public, err := rsaToken()
+	if err != nil {
+		return err
+	}
+	up, err := startChild(ctx, "upstream")
+	if err != nil {
+		return err
+	}
+	defer up.stop()
+	proxy, err := startChild(ctx, "proxy", "BENCH_UPSTREAM=http://"+up.addr)
+	if err != nil {
+		return err
+	}
+	defer proxy.stop()
+	n, err := startNode(ctx, dir, fmt.Sprintf(`gateway:
+  consumers:
+  - username: bench
+    jwt_secrets:
+    - {key: bench, algorithm: RS256, rsa_public_key: %q}
+  services:
+  - name: up
+    url: http://%s
+    routes: [{name: all, paths: [/]}]
+    plugins: {jwt: {claims_to_verify: [exp]}}
+`, public, up.addr))
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+
+	req := request("GET", "/v1/thing", "", "Authorization", "Bearer "+token)
+	var ours, reference []float64
+	for range loadRounds {
+		for _, m := range []struct {
+			p    *process
+			addr string
+			into *[]float64
+		}{{n.process, n.gateway, &ours}, {proxy, proxy.addr, &reference}} {
+			v, err := cpuPerRequest(ctx, m.p, m.addr, req)
+			if err != nil {
+				return err
+			}
+			*m.into = append(*m.into, v)
+		}
+	}
+	report(atMost("gateway/rs256", "µs CPU", median(ours), median(reference), 1.4))
+	return nil
+}
+
+// cpuPerRequest is in microseconds.
+func cpuPerRequest(ctx context.Context, p *process, addr string, req []byte) (float64, error) {
+	before, err := p.cpu()
+	if err != nil {
+		return 0, err
+	}
+	n, _, err := load(ctx, addr, req, connections, loadTime)
+	if err != nil {
+		return 0, err
+	}
+	after, err := p.cpu()
+	return float64((after - before).Microseconds()) / float64(n), err
+}
+
+func rsaToken() (token, public string, err error) {
+	key, err := jose.Generate(jose.RS256, "bench")
+	if err != nil {
+		return "", "", err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Crypto().(*rsa.PrivateKey).Public())
+	if err != nil {
+		return "", "", err
+	}
+	claims := fmt.Sprintf(`{"iss":"bench","exp":%d,"sub":"usr_0123456789abcdef"}`, time.Now().Add(time.Hour).Unix())
+	token, err = key.Sign("", []byte(claims))
+	return token, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), err
+}
+
+// issueGroup measures client_credentials over HTTP, beside a handler that only reads
+// the form, signs and answers.
+func issueGroup() group {
+	return group{[]string{"issue/es256"}, func(ctx context.Context, report func(Result)) error {
+		return withDir(func(dir string) error { return measureIssue(ctx, dir, report) })
+	}}
+}
+
+func measureIssue(ctx context.Context, dir string, report func(Result)) error {
+	ref, err := startChild(ctx, "signer")
+	if err != nil {
+		return err
+	}
+	defer ref.stop()
+	n, err := startNode(ctx, dir, "")
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	out, err := n.carnet(ctx, "apps", "add", "bench", "--json")
+	if err != nil {
+		return err
+	}
+	var app struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal([]byte(out), &app); err != nil {
+		return fmt.Errorf("carnet apps add: %w", err)
+	}
+	req := request("POST", "/oauth2/token", "grant_type=client_credentials",
+		"Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(app.ID+":"+app.Secret)),
+		"Content-Type", "application/x-www-form-urlencoded")
+	if err := settle(ctx, n.public, req); err != nil { // the node has to notice the new app
+		return err
+	}
+	ours, reference, err := ratesInTurn(ctx, n.public, ref.addr, req)
+	if err != nil {
+		return err
+	}
+	report(atLeast("issue/es256", "req/s", ours, reference, 0.8))
+	return nil
+}
+
+// settle waits until the request is answered 200.
+func settle(ctx context.Context, addr string, req []byte) (err error) {
+	for range 100 {
+		if _, _, err = load(ctx, addr, req, 1, 50*time.Millisecond); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+func ratesInTurn(ctx context.Context, ours, reference string, req []byte) (a, b float64, err error) {
+	var as, bs []float64
+	for range loadRounds {
+		for addr, into := range map[string]*[]float64{ours: &as, reference: &bs} {
+			n, took, err := load(ctx, addr, req, connections, loadTime)
+			if err != nil {
+				return 0, 0, err
+			}
+			*into = append(*into, float64(n)/took.Seconds())
+		}
+	}
+	return median(as), median(bs), nil
+}
+
+// registerGroup measures device registration through the gateway, beside the rate at
+// which all cores sign RSA-2048 and do nothing else.
+func registerGroup() group {
+	return group{[]string{"register/rs256"}, func(ctx context.Context, report func(Result)) error {
+		return withDir(func(dir string) error { return measureRegister(ctx, dir, report) })
+	}}
+}
+
+func measureRegister(ctx context.Context, dir string, report func(Result)) error {
+	const secret = "0123456789abcdef0123456789abcdef"
+	n, err := startNode(ctx, dir, `keys:
+  mobile_device: {algorithms: [RS256], issuer_prefix: mobilev2, kid_prefix: mobilev2_key, rotation: 0s, verification: forever}
+devices: {sets: [mobile_device]}
+gateway:
+  consumers:
+  - username: mobile_app
+    groups: [mobileAdmin]
+    jwt_secrets: [{key: mobile_app, algorithm: HS256, secret: `+secret+`}]
+  services:
+  - name: register
+    url: internal://device
+    routes: [{name: register, paths: [/v2/consumer], strip_path: false}]
+    plugins: {jwt: {}, acl: {allow: [mobileAdmin]}}
+`)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	key, err := jose.NewSecretKey(jose.HS256, "", []byte(secret))
+	if err != nil {
+		return err
+	}
+	token, err := key.Sign("", []byte(`{"iss":"mobile_app"}`))
+	if err != nil {
+		return err
+	}
+	req := request("POST", "/v2/consumer/mobile_device/credential/register",
+		`{"id":"ekstep.genie.device.register","ver":"1.0","request":{"key":"dev.sunbird.app-7b1c0d9e5f"}}`,
+		"Authorization", "Bearer "+token, "Content-Type", "application/json")
+	if err := settle(ctx, n.gateway, req); err != nil {
+		return err
+	}
+	var ours, reference []float64
+	for range loadRounds {
+		count, took, err := load(ctx, n.gateway, req, connections, loadTime)
+		if err != nil {
+			return err
+		}
+		ours = append(ours, float64(count)/took.Seconds())
+		rate, err := bareRSARate()
+		if err != nil {
+			return err
+		}
+		reference = append(reference, rate)
+	}
+	report(atLeast("register/rs256", "req/s", median(ours), median(reference), 0.85))
+	return nil
+}
+
+// bareRSARate signs on all cores.
+func bareRSARate() (float64, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256([]byte(strings.Repeat("x", 200)))
+	counts := make([]int, runtime.GOMAXPROCS(0))
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i := range counts {
+		wg.Go(func() {
+			for time.Since(start) < loadTime {
+				if _, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:]); err != nil {
+					return
+				}
+				counts[i]++
+			}
+		})
+	}
+	wg.Wait()
+	total := 0
+	for _, c := range counts {
+		total += c
+	}
+	return float64(total) / time.Since(start).Seconds(), nil
+}
