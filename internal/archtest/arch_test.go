@@ -52,8 +52,19 @@ var sideways = map[string][]string{
 // public packages are what others import. They see jose, and nothing else of ours.
 var public = []string{"", "carnettest"}
 
-// revealers may call secret.Bytes.Reveal: each file is a decision.
-var revealers = []string{}
+// revealers may call secret.Bytes.Reveal: each file is a decision, with its reason.
+var revealers = map[string]string{
+	"internal/seal/box.go":           "seals under a master key",
+	"internal/app/directory.go":      "hashes a client secret, and seals one that signs",
+	"internal/user/password.go":      "hashes a password",
+	"internal/token/secret.go":       "hashes a refresh token",
+	"internal/api/oauth/wire.go":     "sends a refresh token to the one it is for",
+	"internal/gateway/config.go":     "tells an SRN from a value",
+	"internal/gateway/credential.go": "makes a verification key of a legacy secret",
+	"internal/server/files.go":       "decodes a master key",
+	"internal/server/demo.go":        "writes the demo's values for its user",
+	"internal/cli/apps.go":           "prints a new client secret once",
+}
 
 type pkg struct {
 	ImportPath string
@@ -216,11 +227,11 @@ func TestWhoRevealsSecrets(t *testing.T) {
 	sort.Strings(found)
 	found = slices.Compact(found)
 	for _, f := range found {
-		if !slices.Contains(revealers, f) {
+		if _, ok := revealers[f]; !ok {
 			t.Errorf("%s calls Reveal and is not on the list", f)
 		}
 	}
-	for _, f := range revealers {
+	for f := range revealers {
 		if !slices.Contains(found, f) {
 			t.Errorf("%s is on the list and calls no Reveal", f)
 		}
