@@ -47,7 +47,7 @@ func (r *reader) read(data []byte, c *Config) {
 	}
 }
 
-// parse guards against a parser that panics on some malformed input.
+// parse takes a panic of the parser, which is not ours, for a malformed file.
 func parse(data []byte) (tree *ast.File, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -25,6 +25,9 @@ func members(t reflect.Type) []member {
 			continue
 		}
 		m := member{name: name, index: i, doc: f.Tag.Get("doc")}
+		if m.doc == "" {
+			m.doc = gatewayDocs[t.Name()+"."+name]
+		}
 		if list := f.Tag.Get("enum"); list != "" {
 			m.enum = strings.Split(list, ",")
 		}
@@ -38,20 +41,16 @@ func (m member) check(v reflect.Value) error {
 	if m.enum == nil {
 		return nil
 	}
-	values := []reflect.Value{v}
 	if v.Kind() == reflect.Slice {
-		values = slices.Collect(func(yield func(reflect.Value) bool) {
-			for i := range v.Len() {
-				if !yield(v.Index(i)) {
-					return
-				}
+		for i := range v.Len() {
+			if err := m.check(v.Index(i)); err != nil {
+				return err
 			}
-		})
-	}
-	for _, v := range values {
-		if !slices.Contains(m.enum, v.String()) {
-			return fmt.Errorf("must be %s%s", oneOf(m.enum), suggest(v.String(), m.enum))
 		}
+		return nil
+	}
+	if !slices.Contains(m.enum, v.String()) {
+		return fmt.Errorf("must be %s%s", oneOf(m.enum), suggest(v.String(), m.enum))
 	}
 	return nil
 }

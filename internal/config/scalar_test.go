@@ -63,8 +63,15 @@ func TestDistance(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"url", "url", 0}, {"urll", "url", 1}, {"ulr", "url", 1}, {"rul", "url", 1}, {"", "abc", 3},
-		{"kitten", "sitting", 3}, {"routes", "services", 5}, {strings.Repeat("a", 65), "a", 64},
+		{"", "", 0},
+		{"url", "url", 0},
+		{"urll", "url", 1},
+		{"ulr", "url", 1},
+		{"rul", "url", 1},
+		{"", "abc", 3},
+		{"kitten", "sitting", 3},
+		{"routes", "services", 5},
+		{strings.Repeat("a", 65), "a", 64},
 	} {
 		if got := distance(tc.a, tc.b); got != tc.want {
 			t.Errorf("distance(%q, %q) = %d, want %d", tc.a, tc.b, got, tc.want)

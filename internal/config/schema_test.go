@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
-
-	"github.com/carnetproject/carnet/internal/gateway"
 )
 
 func TestSchemaGolden(t *testing.T) {
@@ -17,26 +15,33 @@ func TestSchemaGolden(t *testing.T) {
 	golden(t, "testdata/schema.json", string(Schema()))
 }
 
-// Our own members each say what they are for, unless their name and values do.
+// Every member says what it is for, unless its name and values do, or those of
+// the members in it.
 func TestSchemaDescribes(t *testing.T) {
 	t.Parallel()
+	seen := map[string]bool{}
 	var walk func(path string, typ reflect.Type)
 	walk = func(path string, typ reflect.Type) {
 		for _, m := range members(typ) {
+			seen[typ.Name()+"."+m.name] = true
 			f := typ.Field(m.index).Type
-			for f.Kind() == reflect.Pointer || f.Kind() == reflect.Map {
+			for !isScalar(f) && f.Kind() != reflect.Struct {
 				f = f.Elem()
 			}
-			switch at := join(path, m.name); {
-			case f == reflect.TypeFor[gateway.Config]():
-			case f.Kind() == reflect.Struct && !isScalar(f):
+			at := join(path, m.name)
+			if !isScalar(f) {
 				walk(at, f)
-			case m.doc == "" && m.enum == nil:
-				t.Errorf("%s has neither a doc tag nor an enum", at)
+			} else if m.doc == "" && m.enum == nil {
+				t.Errorf("%s has neither a description nor an enum", at)
 			}
 		}
 	}
 	walk("", reflect.TypeFor[Config]())
+	for name := range gatewayDocs {
+		if !seen[name] {
+			t.Errorf("%s is described and does not exist", name)
+		}
+	}
 }
 
 // What Load accepts, an editor with the schema accepts.

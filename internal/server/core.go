@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -80,11 +79,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 func specs(c *config.Config) []key.Spec {
 	var list []key.Spec
 	for name, s := range c.Keys {
-		list = append(list, key.Spec{
-			Name: name, Algorithms: s.Algorithms,
-			Rotation: time.Duration(s.Rotation), PublishAhead: time.Duration(s.PublishAhead), Verification: time.Duration(s.Verification),
-			KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
-		})
+		list = append(list, s.Spec(name))
 	}
 	return list
 }

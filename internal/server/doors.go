@@ -37,7 +37,7 @@ func (s *Server) issueDoor() (http.Handler, error) {
 	c := s.core.Config
 	tokens, err := token.New(token.Config{
 		Issuer: c.Issuer, Audience: c.Audience,
-		AccessTTL: time.Duration(c.Tokens.AccessTTL), RefreshTTL: time.Duration(c.Tokens.RefreshTTL), SessionTTL: time.Duration(c.Tokens.STSTTL),
+		AccessTTL: c.Tokens.AccessTTL.Std(), RefreshTTL: c.Tokens.RefreshTTL.Std(), SessionTTL: c.Tokens.STSTTL.Std(),
 		Keys: s.core.Keys, Apps: s.core.Apps, Families: s.core.store, Subjects: s.core.Users,
 	})
 	if err != nil {

@@ -11,12 +11,9 @@ import (
 // of their sets. changed is called when verification keys may have changed. While the
 // store is out of reach the last snapshots stay; readiness tells of it.
 func (c *Core) follow(ctx context.Context, changed func()) error {
-	tick := time.NewTicker(time.Duration(c.Config.PollInterval))
+	tick := time.NewTicker(c.Config.PollInterval.Std())
 	defer tick.Stop()
-	seen, err := c.store.Version(ctx)
-	if err != nil {
-		return err
-	}
+	seen := int64(-1) // so that what changed since the start is read
 	generation := c.Keys.Generation()
 	failing := false
 	for {

@@ -94,7 +94,7 @@ func (s *Server) listen(field, addr string, h http.Handler, cert *httpx.Cert, re
 	}
 	s.servers = append(s.servers, httpx.NewServer(httpx.ServerConfig{
 		Listener: l, Handler: h, Cert: cert, ReadTimeout: read,
-		Grace: time.Duration(s.core.Config.ShutdownGrace), Log: s.core.log,
+		Grace: s.core.Config.ShutdownGrace.Std(), Log: s.core.log,
 	}))
 	return nil
 }
