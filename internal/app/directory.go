@@ -17,11 +17,12 @@ import (
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
-// store is where the apps are kept. SaveApp replaces the whole app.
+// store is where the apps are kept. EditApp changes an app as it is when it commits:
+// of two edits at once, wherever they come from, none is lost.
 type store interface {
 	Apps(ctx context.Context) ([]App, error)
-	AddApp(ctx context.Context, a App) error // fault.Conflict if the ID is taken
-	SaveApp(ctx context.Context, a App) error
+	AddApp(ctx context.Context, a App) error                         // fault.Conflict if the ID is taken
+	EditApp(ctx context.Context, id ID, edit func(*App) error) error // fault.NotFound
 }
 
 // box seals under the data master key; what was sealed for one purpose does not
@@ -43,15 +44,12 @@ type Config struct {
 // changes replace, so what another process changes is seen after the next Load.
 // It is safe for concurrent use. An *App that it hands out is shared: nobody
 // changes it.
-//
-// Its changes follow one another within a process. Two processes that change the
-// same app at the same moment may lose one of the changes.
 type Directory struct {
 	store  store
 	box    box
 	clock  func() time.Time
 	latest atomic.Pointer[snapshot]
-	change sync.Mutex // held from reading an app in the store to saving it
+	change sync.Mutex // held from a read or write of the store to the snapshot of it
 }
 
 // New returns an empty directory; Load fills it.
@@ -168,22 +166,16 @@ func (d *Directory) Enable(ctx context.Context, id ID) error {
 func (d *Directory) edit(ctx context.Context, id ID, change func(*App) error) error {
 	d.change.Lock()
 	defer d.change.Unlock()
-	if err := d.load(ctx); err != nil {
+	var edited App
+	err := d.store.EditApp(ctx, id, func(a *App) error {
+		err := change(a)
+		edited = *a
 		return err
+	})
+	if err != nil {
+		return fmt.Errorf("change app %s: %w", id, err)
 	}
-	found, ok := d.Find(id)
-	if !ok {
-		return fault.Newf(fault.NotFound, "there is no app %q", id)
-	}
-	a := *found
-	a.Secrets = slices.Clone(found.Secrets)
-	if err := change(&a); err != nil {
-		return err
-	}
-	if err := d.store.SaveApp(ctx, a); err != nil {
-		return fmt.Errorf("save app %s: %w", id, err)
-	}
-	d.put(a)
+	d.put(edited)
 	return nil
 }
 

@@ -46,10 +46,18 @@ func (m *memory) AddApp(_ context.Context, a App) error {
 	return m.err
 }
 
-func (m *memory) SaveApp(_ context.Context, a App) error {
+func (m *memory) EditApp(_ context.Context, id ID, edit func(*App) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.apps[a.ID] = a
+	a, ok := m.apps[id]
+	if !ok {
+		return fault.New(fault.NotFound, "no such app")
+	}
+	a.Secrets = slices.Clone(a.Secrets)
+	if err := edit(&a); err != nil {
+		return err
+	}
+	m.apps[id] = a
 	return m.err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -18,12 +17,13 @@ import (
 // MaxName is the longest name, in bytes.
 const MaxName = 128
 
-// store is where the users are kept. SaveUser replaces the whole user.
+// store is where the users are kept. EditUser changes a user as they are when it
+// commits: of two edits at once, wherever they come from, none is lost.
 type store interface {
-	AddUser(ctx context.Context, u User) error // fault.Conflict if the name is taken
-	SaveUser(ctx context.Context, u User) error
-	User(ctx context.Context, id ID) (User, error)             // fault.NotFound
-	UserByName(ctx context.Context, name string) (User, error) // fault.NotFound
+	AddUser(ctx context.Context, u User) error                         // fault.Conflict if the name is taken
+	EditUser(ctx context.Context, id ID, edit func(*User) error) error // fault.NotFound
+	User(ctx context.Context, id ID) (User, error)                     // fault.NotFound
+	UserByName(ctx context.Context, name string) (User, error)         // fault.NotFound
 	Users(ctx context.Context) ([]User, error)
 }
 
@@ -37,14 +37,10 @@ type Config struct {
 // Directory is the people who sign in with a password. It asks the store each
 // time: a user who was disabled anywhere is refused everywhere at once. It is
 // safe for concurrent use.
-//
-// Its changes follow one another within a process. Two processes that change the
-// same user at the same moment may lose one of the changes.
 type Directory struct {
 	store  store
 	hasher *hasher
 	clock  func() time.Time
-	change sync.Mutex // held from reading a user to saving them
 }
 
 // New refuses a cost that is out of bounds.
@@ -179,15 +175,9 @@ func (d *Directory) Enable(ctx context.Context, id ID) error {
 }
 
 func (d *Directory) edit(ctx context.Context, id ID, change func(*User)) error {
-	d.change.Lock()
-	defer d.change.Unlock()
-	u, err := d.store.User(ctx, id)
+	err := d.store.EditUser(ctx, id, func(u *User) error { change(u); return nil })
 	if err != nil {
-		return fmt.Errorf("find user %s: %w", id, err)
-	}
-	change(&u)
-	if err := d.store.SaveUser(ctx, u); err != nil {
-		return fmt.Errorf("save user %s: %w", id, err)
+		return fmt.Errorf("change user %s: %w", id, err)
 	}
 	return nil
 }

@@ -38,10 +38,17 @@ func (m *memory) AddUser(_ context.Context, u User) error {
 	return m.err
 }
 
-func (m *memory) SaveUser(_ context.Context, u User) error {
+func (m *memory) EditUser(_ context.Context, id ID, edit func(*User) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.users[u.ID] = u
+	u, ok := m.users[id]
+	if !ok {
+		return fault.New(fault.NotFound, "no such user")
+	}
+	if err := edit(&u); err != nil {
+		return err
+	}
+	m.users[id] = u
 	return m.err
 }
 

@@ -17,15 +17,21 @@ func (s *Store) Apps(ctx context.Context) ([]app.App, error) {
 		return nil, explain(what, err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
+	return readApps(ctx, tx, what, "")
+}
+
+// readApps returns the app of an id, or all for an empty one.
+func readApps(ctx context.Context, tx *sql.Tx, what string, id app.ID) ([]app.App, error) {
 	apps, err := collect(ctx, tx, what, scanApp, `
 		SELECT id, name, disabled, created, identity, trusted_networks, origins, audience,
 			session_algorithm, access_algorithm, scopes
-		FROM apps ORDER BY created, id`)
+		FROM apps WHERE ?1 = '' OR id = ?1 ORDER BY created, id`, string(id))
 	if err != nil {
 		return nil, err
 	}
 	secrets, err := collect(ctx, tx, what, scanSecret, `
-		SELECT app, id, hash, sealed, not_before, not_after FROM app_secrets ORDER BY app, position`)
+		SELECT app, id, hash, sealed, not_before, not_after
+		FROM app_secrets WHERE ?1 = '' OR app = ?1 ORDER BY app, position`, string(id))
 	if err != nil {
 		return nil, err
 	}
@@ -57,15 +63,13 @@ func scanSecret(r rows) (o ownedSecret, err error) {
 	return o, err
 }
 
-const insertApp = `
-	INSERT INTO apps (id, name, disabled, created, identity, trusted_networks, origins, audience,
-		session_algorithm, access_algorithm, scopes)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
 // AddApp adds an app. If the id is taken, that is a conflict.
 func (s *Store) AddApp(ctx context.Context, a app.App) error {
 	return s.change(ctx, "add app", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, insertApp, appColumns(&a)...)
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO apps (name, disabled, created, identity, trusted_networks, origins, audience,
+				session_algorithm, access_algorithm, scopes, id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
 		if taken(err) {
 			return fault.Newf(fault.Conflict, "app %s exists already", a.ID)
 		}
@@ -76,29 +80,38 @@ func (s *Store) AddApp(ctx context.Context, a app.App) error {
 	})
 }
 
-// SaveApp adds or replaces an app with all its secrets.
-func (s *Store) SaveApp(ctx context.Context, a app.App) error {
-	return s.change(ctx, "save app", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, insertApp+`
-			ON CONFLICT (id) DO UPDATE SET
-				name = excluded.name, disabled = excluded.disabled, created = excluded.created,
-				identity = excluded.identity, trusted_networks = excluded.trusted_networks,
-				origins = excluded.origins, audience = excluded.audience,
-				session_algorithm = excluded.session_algorithm,
-				access_algorithm = excluded.access_algorithm, scopes = excluded.scopes`,
-			appColumns(&a)...)
+// EditApp changes the app of an id with its secrets, as [Store.EditUser] does a user.
+func (s *Store) EditApp(ctx context.Context, id app.ID, edit func(*app.App) error) error {
+	const what = "edit app"
+	return s.change(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
+		found, err := readApps(ctx, tx, what, id)
 		if err != nil {
 			return err
 		}
-		return saveSecrets(ctx, tx, &a)
+		if id == "" || len(found) == 0 {
+			return fault.Newf(fault.NotFound, "there is no app %q", id)
+		}
+		a := &found[0]
+		if err := edit(a); err != nil {
+			return err
+		}
+		a.ID = id
+		_, err = tx.ExecContext(ctx, `
+			UPDATE apps SET name = ?, disabled = ?, created = ?, identity = ?, trusted_networks = ?, origins = ?,
+				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ? WHERE id = ?`, appColumns(a)...)
+		if err != nil {
+			return err
+		}
+		return saveSecrets(ctx, tx, a)
 	})
 }
 
+// appColumns are all but the secrets, the id last.
 func appColumns(a *app.App) []any {
 	return []any{
-		a.ID, a.Name, a.Disabled, stamp(a.Created), a.Identity,
+		a.Name, a.Disabled, stamp(a.Created), a.Identity,
 		list[netip.Prefix](a.TrustedNetworks), list[string](a.Origins), a.Audience,
-		a.SessionAlgorithm, a.AccessAlgorithm, list[string](a.Scopes),
+		a.SessionAlgorithm, a.AccessAlgorithm, list[string](a.Scopes), a.ID,
 	}
 }
 

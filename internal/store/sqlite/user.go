@@ -40,30 +40,48 @@ func scanUser(r rows) (u user.User, err error) {
 	return u, err
 }
 
-const insertUser = `
-	INSERT INTO users (id, name, password, disabled, scopes, created) VALUES (?, ?, ?, ?, ?, ?)`
+const insertUser = `INSERT INTO users (name, password, disabled, scopes, created, id) VALUES (?, ?, ?, ?, ?, ?)`
 
 // AddUser adds a user. If the name or the id is taken, that is a conflict.
 func (s *Store) AddUser(ctx context.Context, u user.User) error {
-	return s.putUser(ctx, "add user", insertUser, &u)
-}
-
-// SaveUser adds or replaces the user of an id. If the name is another user's,
-// that is a conflict.
-func (s *Store) SaveUser(ctx context.Context, u user.User) error {
-	return s.putUser(ctx, "save user", insertUser+`
-		ON CONFLICT (id) DO UPDATE SET
-			name = excluded.name, password = excluded.password, disabled = excluded.disabled,
-			scopes = excluded.scopes, created = excluded.created`, &u)
-}
-
-func (s *Store) putUser(ctx context.Context, what, query string, u *user.User) error {
-	return s.change(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, query,
-			u.ID, u.Name, u.Password, u.Disabled, list[string](u.Scopes), stamp(u.Created))
-		if taken(err) {
-			return fault.Newf(fault.Conflict, "user %s exists already", u.Name)
-		}
-		return err
+	return s.change(ctx, "add user", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertUser, userColumns(&u)...)
+		return takenName(err, &u)
 	})
+}
+
+// EditUser changes the user of an id. edit gets the user as no other write can
+// change it before this one commits, so that of two edits at once neither is lost;
+// its error changes nothing. It must not call the store. If there is no such user,
+// that is a fault of kind NotFound, and if the new name is another user's, a conflict.
+func (s *Store) EditUser(ctx context.Context, id user.ID, edit func(*user.User) error) error {
+	return s.change(ctx, "edit user", func(ctx context.Context, tx *sql.Tx) error {
+		u, err := scanUser(tx.QueryRowContext(ctx, selectUser+` WHERE id = ?`, string(id)))
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.NotFound, "no such user")
+		}
+		if err == nil {
+			err = edit(&u)
+		}
+		if err != nil {
+			return err
+		}
+		u.ID = id
+		_, err = tx.ExecContext(ctx, `
+			UPDATE users SET name = ?, password = ?, disabled = ?, scopes = ?, created = ? WHERE id = ?`,
+			userColumns(&u)...)
+		return takenName(err, &u)
+	})
+}
+
+// userColumns are all of them, the id last.
+func userColumns(u *user.User) []any {
+	return []any{u.Name, u.Password, u.Disabled, list[string](u.Scopes), stamp(u.Created), u.ID}
+}
+
+func takenName(err error, u *user.User) error {
+	if taken(err) {
+		return fault.Newf(fault.Conflict, "user %s exists already", u.Name)
+	}
+	return err
 }

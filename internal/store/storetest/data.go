@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func testAppsRoundTrip(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	full, bare := sampleApp("shop"), app.App{ID: "bare", Created: epoch.Add(time.Second)}
 	must(t, s.AddApp(ctx, full))
-	must(t, s.SaveApp(ctx, bare))
+	must(t, s.AddApp(ctx, bare))
 	got, err := s.Apps(ctx)
 	must(t, err)
 	wantEqual(t, "apps", got, []app.App{full, bare})
@@ -100,7 +101,11 @@ func testAppSecretsReplaced(t *testing.T, open Opener) {
 	must(t, s.AddApp(ctx, other))
 	a.Secrets = []app.Secret{{ID: "s3", NotBefore: epoch}, a.Secrets[0]}
 	a.Name, a.Disabled, a.Origins = "renamed", false, nil
-	must(t, s.SaveApp(ctx, a))
+	must(t, s.EditApp(ctx, "shop", func(now *app.App) error {
+		wantEqual(t, "app in the edit", *now, sampleApp("shop"))
+		*now = a
+		return nil
+	}))
 	got, err := s.Apps(ctx)
 	must(t, err)
 	wantEqual(t, "apps", got, []app.App{a, other})
@@ -116,7 +121,10 @@ func testUsersRoundTrip(t *testing.T, open Opener) {
 	wantEqual(t, "users", all, []user.User{alice, bob})
 
 	bob.Name, bob.Scopes = "robert", []string{"a", "b"}
-	must(t, s.SaveUser(ctx, bob))
+	must(t, s.EditUser(ctx, "u1", func(u *user.User) error {
+		u.Name, u.Scopes = bob.Name, bob.Scopes
+		return nil
+	}))
 	byID, err := s.User(ctx, "u1")
 	must(t, err)
 	wantEqual(t, "user by id", byID, bob)
@@ -133,10 +141,54 @@ func testUserConflict(t *testing.T, open Opener) {
 	must(t, s.AddUser(ctx, sampleUser("u2", "bob")))
 	wantKind(t, s.AddUser(ctx, sampleUser("u3", "alice")), fault.Conflict)
 	wantKind(t, s.AddUser(ctx, sampleUser("u1", "carol")), fault.Conflict)
-	wantKind(t, s.SaveUser(ctx, sampleUser("u2", "alice")), fault.Conflict)
+	wantKind(t, s.EditUser(ctx, "u2", func(u *user.User) error { u.Name = "alice"; return nil }), fault.Conflict)
 	all, err := s.Users(ctx)
 	must(t, err)
 	wantEqual(t, "users", all, []user.User{sampleUser("u1", "alice"), sampleUser("u2", "bob")})
+}
+
+// testEditRace counts a hundred edits that read before they write.
+func testEditRace(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	must(t, s.AddUser(ctx, sampleUser("u1", "alice")))
+	must(t, s.AddApp(ctx, app.App{ID: "shop", Created: epoch}))
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			err := s.EditUser(ctx, "u1", func(u *user.User) error { u.Password += "x"; return nil })
+			if err == nil {
+				err = s.EditApp(ctx, "shop", func(a *app.App) error { a.Name += "x"; return nil })
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	u, err := s.User(ctx, "u1")
+	must(t, err)
+	apps, err := s.Apps(ctx)
+	must(t, err)
+	if got := len(u.Password) - len(sampleUser("u1", "alice").Password); got != 100 || len(apps[0].Name) != 100 {
+		t.Errorf("of 100 edits %d of the user and %d of the app are there", got, len(apps[0].Name))
+	}
+}
+
+func testEditFails(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	must(t, s.AddUser(ctx, sampleUser("u1", "alice")))
+	must(t, s.AddApp(ctx, sampleApp("shop")))
+	no := fault.New(fault.Denied, "no")
+	wantKind(t, s.EditUser(ctx, "u1", func(u *user.User) error { u.Name = "eve"; return no }), fault.Denied)
+	wantKind(t, s.EditApp(ctx, "shop", func(a *app.App) error { a.Name = "eve"; return no }), fault.Denied)
+	wantKind(t, s.EditUser(ctx, "u9", func(*user.User) error { return nil }), fault.NotFound)
+	wantKind(t, s.EditApp(ctx, "", func(*app.App) error { return nil }), fault.NotFound)
+	u, err := s.User(ctx, "u1")
+	must(t, err)
+	wantEqual(t, "user", u, sampleUser("u1", "alice"))
+	apps, err := s.Apps(ctx)
+	must(t, err)
+	wantEqual(t, "apps", apps, []app.App{sampleApp("shop")})
 }
 
 func testNotFound(t *testing.T, open Opener) {

@@ -21,13 +21,13 @@ type Store interface {
 
 	Apps(ctx context.Context) ([]app.App, error)
 	AddApp(ctx context.Context, a app.App) error
-	SaveApp(ctx context.Context, a app.App) error
+	EditApp(ctx context.Context, id app.ID, edit func(*app.App) error) error
 
 	Users(ctx context.Context) ([]user.User, error)
 	User(ctx context.Context, id user.ID) (user.User, error)
 	UserByName(ctx context.Context, name string) (user.User, error)
 	AddUser(ctx context.Context, u user.User) error
-	SaveUser(ctx context.Context, u user.User) error
+	EditUser(ctx context.Context, id user.ID, edit func(*user.User) error) error
 
 	Family(ctx context.Context, id token.FamilyID) (token.Family, error)
 	AddFamily(ctx context.Context, f token.Family) error
@@ -55,7 +55,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"keys are saved all or none":           testKeysAllOrNone,
 		"apps keep all that they are":          testAppsRoundTrip,
 		"an app is added once":                 testAppConflict,
-		"saving an app replaces its secrets":   testAppSecretsReplaced,
+		"editing an app replaces its secrets":  testAppSecretsReplaced,
+		"of two edits at once none is lost":    testEditRace,
+		"an edit that fails changes nothing":   testEditFails,
 		"users keep all that they are":         testUsersRoundTrip,
 		"a user's name is taken once":          testUserConflict,
 		"unknown rows are not found":           testNotFound,
