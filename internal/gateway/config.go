@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -125,7 +126,10 @@ func (s Secret) MarshalYAML() (any, error) {
 // MarshalJSON is [Secret.MarshalText] as a string.
 func (s Secret) MarshalJSON() ([]byte, error) {
 	text, err := s.MarshalText()
-	return strconv.AppendQuote(nil, string(text)), err
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(string(text))
 }
 
 // Size is a number of bytes, written as a number with one of the units B, KiB,

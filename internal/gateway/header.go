@@ -74,7 +74,8 @@ func identify(h http.Header, r *request) {
 }
 
 // forward tells the upstream where in came from. What a peer that is not trusted
-// says of that is replaced, what a trusted one says is kept and added to.
+// says of that is replaced, what a trusted one says is kept and added to. Forwarded
+// (RFC 7239) is dropped from either: the chain is told once.
 func forward(h http.Header, in *http.Request, client netip.Addr, peer netip.Addr, trusted bool) {
 	chain, host, proto := peer.String(), in.Host, "http"
 	if in.TLS != nil {

@@ -73,9 +73,6 @@ func (f *flight) internal(in *http.Request) *http.Request {
 	setPath(out.URL, f.target)
 	out.URL.Scheme, out.URL.Host = "", ""
 	out.RequestURI = out.URL.RequestURI()
-	if out.Body != nil {
-		out.Body = &watchedBody{ReadCloser: out.Body}
-	}
 	f.mark(in, out)
 	return out
 }

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -156,7 +158,7 @@ func TestWhatTheUpstreamGets(t *testing.T) {
 			cfg := oneRoute(tc.url, Plugins{})
 			cfg.Services[0].Routes[0].StripPath, cfg.Services[0].Routes[0].PreserveHost = &tc.strip, tc.host
 			_, server := newGateway(t, Options{Config: cfg, Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)}})
-			up := call(t, server, "GET", tc.target, "Host: client.example:1", "User-Agent: ").seen(t)
+			up := call(t, server, "GET", tc.target, "Host: client.example:1").seen(t)
 			if up.URI != tc.wantURI {
 				t.Errorf("URI %q, want %q", up.URI, tc.wantURI)
 			}
@@ -319,6 +321,7 @@ func TestWebSocketPassesThrough(t *testing.T) {
 	if line, err := r.ReadString('\n'); line != "echo hello\n" {
 		t.Errorf("%q, %v", line, err)
 	}
+	_ = c.Close() // each side closes its own half
 	if o := <-done; o.Status != 101 {
 		t.Errorf("outcome %+v", o)
 	}
@@ -368,5 +371,64 @@ func TestAnswersStream(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil || res.Trailer.Get("X-End") != "yes" {
 		t.Errorf("trailer %q, %v", res.Trailer, err)
+	}
+}
+
+// A client that hangs up is nobody's failure.
+func TestClientHangsUp(t *testing.T) {
+	t.Parallel()
+	arrived, outcome := make(chan struct{}), make(chan Outcome, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(upstream.Close)
+	var log bytes.Buffer
+	_, server := newGateway(t, Options{
+		Config: oneRoute(upstream.URL, Plugins{}), Observe: func(o Outcome) { outcome <- o },
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, "GET /demo HTTP/1.1\r\nHost: h\r\n\r\n")
+	<-arrived
+	_ = c.Close()
+	if o := <-outcome; o.Status != statusClientGone || log.Len() != 0 {
+		t.Errorf("outcome %+v, log %s", o, log.String())
+	}
+}
+
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	g, _ := newGateway(t, Options{Config: oneRoute(newEcho(t).URL, Plugins{JWT: &JWT{}})})
+	server := httptest.NewUnstartedServer(g)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	body, send := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/demo/x?jwt="+hs(appSecret, "app-key"), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header["x_consumer_id"] = []string{"evil"}
+	r.Trailer = http.Header{"X-Consumer-Username": {"evil"}}
+	go func() {
+		_, _ = io.WriteString(send, "hello")
+		_ = send.Close()
+	}()
+	res, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.ProtoMajor != 2 {
+		t.Fatalf("%s, %v", res.Proto, err)
+	}
+	up := answer{res.StatusCode, res.Header, string(text)}.seen(t)
+	if up.Body != "hello" || up.Header.Get("X-Forwarded-Proto") != "https" || up.Header.Get("X-Consumer-Username") != "app" || strings.Contains(string(text), "evil") {
+		t.Errorf("the upstream got %s", text)
 	}
 }

@@ -124,8 +124,10 @@ func TestValidate(t *testing.T) {
 		"public key that is none": {func(c *Config) { c.Consumers[1].JWTSecrets[0].PublicKey = "x" }, []string{"consumers[1].jwt_secrets[0].rsa_public_key"}},
 		"private key":             {func(c *Config) { c.Consumers[1].JWTSecrets[0].PublicKey = "-----BEGIN PRIVATE KEY-----" }, []string{"consumers[1].jwt_secrets[0].rsa_public_key"}},
 		"algorithm of a key set":  {func(c *Config) { c.Consumers[1].JWTSecrets[1].Algorithm = "RS256" }, []string{"consumers[1].jwt_secrets[1].algorithm"}},
-		"all at once": {func(c *Config) { c.Cache = -1; c.Services[0].URL = ""; c.Consumers[0].Username = "" },
-			[]string{"cache", "consumers[0].username", "services[0].url"}},
+		"all at once": {
+			func(c *Config) { c.Cache = -1; c.Services[0].URL = ""; c.Consumers[0].Username = "" },
+			[]string{"cache", "consumers[0].username", "services[0].url"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"bufio"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// ServeHTTP admits r or refuses it.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// net/http takes the chunked reading of a request that also has a
+	// Content-Length, and does not tell us. RFC 9112 §6.1 wants the connection
+	// closed after such a request, so it is closed after every chunked one.
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	start := g.clock()
+	d := g.decide(r, start)
+	if g.observe != nil {
+		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		w = recorder
+		defer func() {
+			g.observe(Outcome{Route: d.routeName(), Refused: d.refusedBy, Status: recorder.status, Duration: g.clock().Sub(start)})
+		}()
+	}
+	if d.refusal != nil {
+		g.log.LogAttrs(r.Context(), slog.LevelDebug, "request refused", slog.String("route", d.routeName()),
+			slog.String("by", d.refusedBy), slog.Int("status", d.refusal.status), slog.String("reason", d.refusal.reason))
+		d.refusal.write(w)
+		return
+	}
+	f := &flight{
+		gateway: g, route: d.candidate.route, request: &d.request, peer: d.peer,
+		target: d.candidate.route.target(d.candidate.prefix, d.request.path),
+	}
+	f.serve(w, r)
+}
+
+// decision is what the gateway makes of a request.
+type decision struct {
+	request   request
+	peer      netip.Addr
+	candidate *candidate
+	refusal   *refusal
+	refusedBy string
+}
+
+func (d *decision) routeName() string {
+	if d.candidate == nil {
+		return ""
+	}
+	return d.candidate.route.name
+}
+
+func (d *decision) refuse(by string, f *refusal) { d.refusedBy, d.refusal = by, f }
+
+// decide walks r from its path to the last stage of its route.
+func (g *Gateway) decide(r *http.Request, now time.Time) *decision {
+	d := g.locate(r, now)
+	if d.refusal == nil {
+		for _, s := range d.candidate.route.stages {
+			if f := s.check(r.Context(), &d.request); f != nil {
+				d.refuse(s.name(), f)
+				break
+			}
+		}
+	}
+	return d
+}
+
+// locate finds the route of r.
+func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
+	d := &decision{request: request{
+		method: r.Method, host: hostName(r.Host), header: r.Header, query: r.URL.RawQuery, now: now,
+	}}
+	path, err := normalPath(r.URL.EscapedPath())
+	if err == nil && r.Method == http.MethodConnect {
+		err = errTunnel
+	}
+	if err != nil {
+		d.refuse("path", message(http.StatusBadRequest, "Bad request: "+err.Error(), err.Error()))
+		return d
+	}
+	d.request.path = path
+	d.request.addr, d.peer = g.trusted.client(r)
+	if d.candidate = g.table.Load().router.find(r.Method, d.request.host, path); d.candidate == nil {
+		d.refuse("route", message(http.StatusNotFound, "no Route matched with those values", "no route matches"))
+	}
+	return d
+}
+
+var errTunnel = errors.New("tunnels are not offered")
+
+// statusRecorder remembers the status of the answer.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+// WriteHeader remembers the final status; the 1xx before it are only passed on.
+func (s *statusRecorder) WriteHeader(status int) {
+	if !s.wrote && status >= 200 {
+		s.status, s.wrote = status, true
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Hijack is how the proxy answers 101: past WriteHeader.
+func (s *statusRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err == nil {
+		s.status, s.wrote = http.StatusSwitchingProtocols, true
+	}
+	return c, rw, err
+}
+
+// Unwrap lets [http.ResponseController] flush.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
