@@ -213,8 +213,10 @@ func (r *jwkReader) rsa() any {
 		r.fail("RSA key of more than two primes")
 	}
 	private := &rsa.PrivateKey{PublicKey: public, D: r.number("d"), Primes: []*big.Int{r.number("p"), r.number("q")}}
-	if r.reason == "" {
-		private.Precompute() // NewKey validates
+	for _, n := range [...]*big.Int{private.D, private.Primes[0], private.Primes[1]} {
+		if n.BitLen() > public.N.BitLen() { // else checking it could cost without bound
+			r.fail("d, p or q is longer than n")
+		}
 	}
 	return private
 }

@@ -47,14 +47,13 @@ type macState struct {
 // NewKey makes a key of a standard library key: *rsa.PublicKey, *rsa.PrivateKey,
 // *ecdsa.PublicKey, *ecdsa.PrivateKey, ed25519.PublicKey or ed25519.PrivateKey. It
 // refuses one that alg may not use: RSA under 2048 bits or with the ROCA weakness,
-// another curve. An empty id stands for the thumbprint.
+// another curve; and a private key whose halves do not belong together, since its
+// signatures would give the private half away. An empty id stands for the thumbprint.
+// The caller must not change the key afterwards.
 func NewKey(alg Algorithm, id string, material any) (*Key, error) {
 	k := &Key{alg: alg, id: id}
 	switch m := material.(type) {
 	case *rsa.PrivateKey:
-		if err := m.Validate(); err != nil {
-			return nil, malformed("key", "inconsistent RSA private key")
-		}
 		k.private, k.public = m, &m.PublicKey
 	case *ecdsa.PrivateKey:
 		k.private, k.public = m, &m.PublicKey
@@ -71,7 +70,35 @@ func NewKey(alg Algorithm, id string, material any) (*Key, error) {
 	if err := k.fits(); err != nil {
 		return nil, err
 	}
+	if !k.consistent() {
+		return nil, malformed("key", "private half that does not belong to the public one")
+	}
 	return k.finish()
+}
+
+// consistent checks that the halves of a private key belong together. It comes after
+// fits, which bounds what it costs.
+func (k *Key) consistent() bool {
+	switch p := k.private.(type) {
+	case *rsa.PrivateKey:
+		if p.Precomputed.Dp == nil { // then it is made for this key, not for the caller's
+			p = &rsa.PrivateKey{PublicKey: p.PublicKey, D: p.D, Primes: p.Primes}
+			p.Precompute()
+			k.private = p
+		}
+		return p.Validate() == nil
+	case *ecdsa.PrivateKey:
+		d, err := p.Bytes()
+		if err != nil {
+			return false
+		}
+		whole, err := ecdsa.ParseRawPrivateKey(p.Curve, d)
+		return err == nil && whole.PublicKey.Equal(&p.PublicKey)
+	case ed25519.PrivateKey:
+		return p.Equal(ed25519.NewKeyFromSeed(p.Seed()))
+	default:
+		return true
+	}
 }
 
 // fits checks that the key is one that its algorithm may use.

@@ -81,19 +81,33 @@ func (o *Object) name(m *member) []byte {
 	return raw
 }
 
-// lookAlike reports whether a member's name differs from one of names in case
-// only. Who reads such a token with a case-insensitive parser would see another
-// claim than we do.
+// lookAlike reports whether a member's name differs only in case from one of names,
+// which are in lower case. Who reads such a token with a case-insensitive parser would
+// see another claim than we do.
 func (o *Object) lookAlike(names []string) bool {
 	for i := range o.members {
 		got := o.name(&o.members[i])
+		if lower(got) {
+			continue // it is one of names or differs in more than case
+		}
 		for _, want := range names {
-			if len(got) >= len(want) && len(got) <= 3*len(want) && string(got) != want && bytes.EqualFold(got, []byte(want)) {
+			if bytes.EqualFold(got, []byte(want)) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// lower reports whether b is ASCII without capital letters. Some letters outside of
+// ASCII are capitals of ones in it, like the Kelvin sign.
+func lower(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf || c-'A' < 26 {
+			return false
+		}
+	}
+	return true
 }
 
 // Value is one JSON value inside an [Object]. The zero Value is an absent one.

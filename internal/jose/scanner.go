@@ -1,6 +1,9 @@
 package jose
 
 import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -100,18 +103,23 @@ func (s *scanner) object(depth int, o *Object) (reason string) {
 	}
 }
 
-// nameHash is FNV-1a of the name's text. Equal names have equal hashes; that two
-// others collide refuses a token that only its maker can have made.
+// nameHash hashes the name's text, eight bytes at a time. Equal names have equal
+// hashes; that two others collide refuses a token that only its maker can have made.
 func (s *scanner) nameHash(start, end int, escaped bool) uint64 {
 	name := s.src[start:end]
 	if escaped {
 		name, _ = unescape(nil, name)
 	}
-	h := uint64(14695981039346656037)
-	for _, c := range name {
-		h = (h ^ uint64(c)) * 1099511628211
+	const prime = 0x9e3779b97f4a7c15
+	h := uint64(len(name)) * prime
+	for ; len(name) >= 8; name = name[8:] {
+		h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(name))*prime, 31)
 	}
-	return h
+	tail := uint64(0)
+	for _, c := range name {
+		tail = tail<<8 | uint64(c)
+	}
+	return (h ^ tail) * prime
 }
 
 // value scans any value at the given depth and tells its kind.
@@ -167,42 +175,62 @@ func (s *scanner) array(depth int) (reason string) {
 
 // text scans a string and returns where its text stands, without the quotes.
 func (s *scanner) text() (start, end int, escaped bool, reason string) {
-	s.pos++ // "
-	start = s.pos
-	for s.pos < len(s.src) {
-		switch c := s.src[s.pos]; {
+	src, pos := s.src, s.pos+1 // behind the quote
+	start = pos
+	for pos < len(src) {
+		if len(src)-pos >= 8 {
+			n := plain(binary.LittleEndian.Uint64(src[pos:]))
+			if pos += n; n == 8 {
+				continue
+			}
+		}
+		switch c := src[pos]; {
+		case c >= 0x20 && c != '"' && c != '\\':
+			pos++
 		case c == '"':
-			end = s.pos
-			s.pos++
-			return start, end, escaped, ""
+			s.pos = pos + 1
+			return start, pos, escaped, ""
 		case c < 0x20:
 			return 0, 0, false, "control character in a string"
-		case c != '\\':
-			s.pos++
 		default:
+			size := escapeSize(src[pos:])
+			if size == 0 {
+				return 0, 0, false, "unknown escape or lone surrogate"
+			}
 			escaped = true
-			if s.pos+1 >= len(s.src) {
-				return 0, 0, false, "string without an end"
-			}
-			switch s.src[s.pos+1] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-				s.pos += 2
-			case 'u':
-				_, size := escapedRune(s.src[s.pos:])
-				if size == 0 {
-					return 0, 0, false, "bad \\u escape or lone surrogate"
-				}
-				s.pos += size
-			default:
-				return 0, 0, false, "unknown escape"
-			}
+			pos += size
 		}
 	}
 	return 0, 0, false, "string without an end"
 }
 
-// number scans the grammar of RFC 8259 §6.
+// plain is how many bytes of w, the first one lowest, come before a quote, a backslash
+// or a control character. A byte b is under n if b-n borrows and b has no high bit.
+func plain(w uint64) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	found := (w-ones*0x20)&^w | (quote-ones)&^quote | (backslash-ones)&^backslash
+	return bits.TrailingZeros64(found&highs) / 8
+}
+
+// escapeSize is the length of the escape at the start of b, 0 if it is none.
+func escapeSize(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	default:
+		_, size := escapedRune(b)
+		return size
+	}
+}
+
+// number scans the grammar of RFC 8259 §6. It refuses what a double cannot hold
+// (RFC 7493 §2.2), since readers make of it what they like.
 func (s *scanner) number() (reason string) {
+	start := s.pos
 	if s.peek() == '-' {
 		s.pos++
 	}
@@ -218,7 +246,8 @@ func (s *scanner) number() (reason string) {
 			return "bad number"
 		}
 	}
-	if c := s.peek(); c == 'e' || c == 'E' {
+	exponent := s.peek() == 'e' || s.peek() == 'E'
+	if exponent {
 		s.pos++
 		if c := s.peek(); c == '+' || c == '-' {
 			s.pos++
@@ -227,15 +256,21 @@ func (s *scanner) number() (reason string) {
 			return "bad number"
 		}
 	}
+	if exponent || s.pos-start > 300 { // shorter ones without an exponent are under 1e300
+		if _, err := strconv.ParseFloat(string(s.src[start:s.pos]), 64); err != nil {
+			return "number out of range"
+		}
+	}
 	return ""
 }
 
 func (s *scanner) digits() bool {
-	start := s.pos
-	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
-		s.pos++
+	start, pos := s.pos, s.pos
+	for pos < len(s.src) && s.src[pos]-'0' <= 9 {
+		pos++
 	}
-	return s.pos > start
+	s.pos = pos
+	return pos > start
 }
 
 func (s *scanner) literal(word string) (reason string) {
@@ -254,7 +289,14 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
+// blanks skips them. Where there is none, which is the rule, it is inlined.
 func (s *scanner) blanks() {
+	if s.pos < len(s.src) && s.src[s.pos] <= ' ' {
+		s.skipBlanks()
+	}
+}
+
+func (s *scanner) skipBlanks() {
 	for s.pos < len(s.src) {
 		switch s.src[s.pos] {
 		case ' ', '\t', '\n', '\r':

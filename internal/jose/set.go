@@ -16,7 +16,7 @@ type Set struct {
 // secret; a repeated kid would leave the choice to the reader.
 func NewSet(keys ...*Key) (*Set, error) {
 	ids := make(map[string]bool, len(keys))
-	for i, k := range keys {
+	for _, k := range keys {
 		if k.alg.Symmetric() != keys[0].alg.Symmetric() {
 			return nil, malformed("key", "set mixes secrets and public keys")
 		}
@@ -26,7 +26,7 @@ func NewSet(keys ...*Key) (*Set, error) {
 		if k.id == "" && len(keys) > 1 {
 			return nil, malformed("key", "set of several keys has one without a kid")
 		}
-		ids[keys[i].id] = true
+		ids[k.id] = true
 	}
 	return &Set{keys: slices.Clone(keys)}, nil
 }
@@ -43,7 +43,7 @@ func ParseSet(data []byte) (*Set, error) {
 		return nil, err
 	}
 	list := o.Lookup("keys")
-	if list.Kind != Array {
+	if list.Kind != Array || o.lookAlike([]string{"keys"}) {
 		return nil, malformed("key", "a key set needs an array called keys")
 	}
 	var keys []*Key

@@ -19,39 +19,63 @@ func (k *Key) Sign(typ string, payload []byte) (string, error) {
 	if !k.CanSign() {
 		return "", malformed("key", "a public key cannot sign")
 	}
-	header := make([]byte, 0, 256)
-	header = append(header, k.header...)
-	if typ != "" {
-		text, err := json.Marshal(typ)
-		if err != nil {
-			return "", fmt.Errorf("write header: %w", err)
-		}
-		header = append(append(header, `,"typ":`...), text...)
+	var room [256]byte
+	header, err := k.appendHeader(room[:0], typ)
+	if err != nil {
+		return "", err
 	}
-	header = append(header, '}')
-
 	b64 := base64.RawURLEncoding
-	token := make([]byte, 0, b64.EncodedLen(len(header)+len(payload))+b64.EncodedLen(maxRSA/8)/4+8)
-	token = b64.AppendEncode(token, header)
+	size := b64.EncodedLen(len(header)) + 1 + b64.EncodedLen(len(payload)) + 1 + b64.EncodedLen(k.signatureSize())
+	token := b64.AppendEncode(make([]byte, 0, size), header)
 	token = append(token, '.')
 	token = b64.AppendEncode(token, payload)
+	if k.secret != nil {
+		m := k.mac(token)
+		token = b64.AppendEncode(append(token, '.'), m.sum[:k.signatureSize()])
+		k.macs.Put(m)
+		return string(token), nil
+	}
 	sig, err := k.signature(token)
 	if err != nil {
 		return "", err
 	}
-	token = append(token, '.')
-	token = b64.AppendEncode(token, sig)
-	return string(token), nil
+	return string(b64.AppendEncode(append(token, '.'), sig)), nil
 }
 
+func (k *Key) appendHeader(dst []byte, typ string) ([]byte, error) {
+	dst = append(dst, k.header...)
+	if typ != "" {
+		text, err := json.Marshal(typ)
+		if err != nil {
+			return nil, fmt.Errorf("write header: %w", err)
+		}
+		dst = append(append(dst, `,"typ":`...), text...)
+	}
+	return append(dst, '}'), nil
+}
+
+// signatureSize is the length of every signature of the key, in bytes.
+func (k *Key) signatureSize() int {
+	switch p := k.public.(type) {
+	case *rsa.PublicKey:
+		return p.Size()
+	case *ecdsa.PublicKey:
+		return 2 * coordinateSize(p)
+	case ed25519.PublicKey:
+		return ed25519.SignatureSize
+	default:
+		return k.alg.scheme().hash.Size()
+	}
+}
+
+// coordinateSize is the length of r, s, x and y in bytes (RFC 7518 §3.4, §6.2.1).
+func coordinateSize(p *ecdsa.PublicKey) int { return (p.Params().BitSize + 7) / 8 }
+
+// signature signs input with a private key.
 func (k *Key) signature(input []byte) ([]byte, error) {
 	s := k.alg.scheme()
 	var buf [64]byte
 	switch s.family {
-	case mac:
-		m := k.mac(input)
-		defer k.macs.Put(m)
-		return append([]byte(nil), m.sum[:s.hash.Size()]...), nil
 	case pkcs1:
 		return rsa.SignPKCS1v15(rand.Reader, k.private.(*rsa.PrivateKey), s.hash, digest(s.hash, input, &buf))
 	case pss:
@@ -63,7 +87,7 @@ func (k *Key) signature(input []byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sign: %w", err)
 		}
-		size := (p.Params().BitSize + 7) / 8
+		size := coordinateSize(&p.PublicKey)
 		sig := make([]byte, 2*size)
 		r.FillBytes(sig[:size])
 		ss.FillBytes(sig[size:])

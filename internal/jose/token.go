@@ -18,17 +18,19 @@ var (
 )
 
 // Unverified is a compact JWS taken apart: well-formed, and nothing more. It may be
-// used again; Parse overwrites what it holds.
+// used again; Parse overwrites what it holds, and after an error it holds nothing
+// that verifies.
 type Unverified struct {
 	Algorithm Algorithm // what the token says; the key decides
 	KeyID     string    // "" if absent
 	Type      string    // typ, "" if absent
 
-	header  Object
+	known   []byte // the encoded header that the three were read from
+	header  Object // scratch
 	input   []byte // header.payload as they came: what was signed
 	payload []byte
-	sig     []byte
-	buf     []byte // holds all three and the header
+	sig     []byte // nil unless the whole token is well-formed
+	buf     []byte // holds these and the decoded header
 }
 
 // The names that must not come in another case.
@@ -43,6 +45,7 @@ var (
 // of ours, and any crit or b64 (RFC 7515 §4.1.11, RFC 7797): we understand no extension.
 // The members jwk, jku, x5u and x5c are never looked at.
 func (u *Unverified) Parse(token string) error {
+	u.sig = nil
 	if len(token) > MaxToken {
 		return malformed("token", "longer than 16 KiB")
 	}
@@ -60,26 +63,44 @@ func (u *Unverified) Parse(token string) error {
 	}
 	u.input = buf[:last]
 
-	rest := buf[len(buf):]
-	header, ok := appendDecoded(rest, buf[:first])
-	if !ok {
-		return malformed("header", "not base64url")
+	rest, err := u.readHeader(buf[len(buf):], buf[:first])
+	if err != nil {
+		return err
 	}
-	rest = header[len(header):]
+	var ok bool
 	if u.payload, ok = appendDecoded(rest, buf[first+1:last]); !ok {
 		return malformed("claims", "not base64url")
 	}
-	rest = u.payload[len(u.payload):]
-	if u.sig, ok = appendDecoded(rest, buf[last+1:]); !ok {
+	sig, ok := appendDecoded(u.payload[len(u.payload):], buf[last+1:])
+	if !ok {
 		return malformed("signature", "not base64url")
 	}
-	if len(u.sig) == 0 {
+	if len(sig) == 0 {
 		return malformed("signature", "empty")
 	}
-	return u.readHeader(header)
+	u.sig = sig
+	return nil
 }
 
-func (u *Unverified) readHeader(src []byte) error {
+// readHeader decodes the header into dst and returns what dst has left. Tokens of one
+// key have the same header: the same text again is not read again.
+func (u *Unverified) readHeader(dst, encoded []byte) (rest []byte, err error) {
+	if len(u.known) > 0 && bytes.Equal(encoded, u.known) {
+		return dst, nil
+	}
+	u.known = u.known[:0]
+	decoded, ok := appendDecoded(dst, encoded)
+	if !ok {
+		return nil, malformed("header", "not base64url")
+	}
+	if err := u.parseHeader(decoded); err != nil {
+		return nil, err
+	}
+	u.known = append(u.known, encoded...)
+	return decoded[len(decoded):], nil
+}
+
+func (u *Unverified) parseHeader(src []byte) error {
 	if err := u.header.Parse(src); err != nil {
 		return malformed("header", "not one strict JSON object")
 	}
@@ -93,38 +114,26 @@ func (u *Unverified) readHeader(src []byte) error {
 	if alg.Kind != String {
 		return malformed("alg", "absent or not a string")
 	}
-	u.Algorithm = ""
-	for _, a := range algorithms {
-		if string(alg.Raw[1:len(alg.Raw)-1]) == string(a) {
-			u.Algorithm = a
-		}
-	}
-	if u.Algorithm == "" {
+	u.Algorithm = Algorithm(alg.Raw[1 : len(alg.Raw)-1])
+	if !u.Algorithm.Valid() {
 		return malformed("alg", "none of HS, RS, PS, ES 256/384/512 and EdDSA")
 	}
 	var ok bool
-	if u.KeyID, ok = optionalText(u.header.Lookup("kid"), u.KeyID); !ok {
+	if u.KeyID, ok = optionalText(u.header.Lookup("kid")); !ok {
 		return malformed("header", "kid is not a string")
 	}
-	if u.Type, ok = optionalText(u.header.Lookup("typ"), u.Type); !ok {
+	if u.Type, ok = optionalText(u.header.Lookup("typ")); !ok {
 		return malformed("header", "typ is not a string")
 	}
 	return nil
 }
 
-var algorithms = Algorithms()
-
-// optionalText is the text of a string or absent value. It returns last, which was
-// allocated for the token before, if that is the text again.
-func optionalText(v Value, last string) (text string, ok bool) {
-	switch {
-	case v.Kind == Absent:
+// optionalText is the text of a string, "" of an absent value.
+func optionalText(v Value) (text string, ok bool) {
+	if v.Kind == Absent {
 		return "", true
-	case v.Kind == String && len(v.Raw) == len(last)+2 && string(v.Raw[1:len(v.Raw)-1]) == last:
-		return last, true
-	default:
-		return v.Text()
 	}
+	return v.Text()
 }
 
 // Payload is the decoded payload, in memory that the next Parse overwrites.
@@ -154,12 +163,14 @@ func (u *Unverified) Verify(k *Key) error {
 
 func (k *Key) verifies(input, sig []byte) bool {
 	s := k.alg.scheme()
-	var buf [64]byte
-	switch s.family {
-	case mac:
+	if s.family == mac {
 		m := k.mac(input)
-		defer k.macs.Put(m)
-		return hmac.Equal(sig, m.sum[:s.hash.Size()])
+		ok := hmac.Equal(sig, m.sum[:s.hash.Size()])
+		k.macs.Put(m)
+		return ok
+	}
+	var buf [64]byte // goes to the heap, so not before it is needed
+	switch s.family {
 	case pkcs1:
 		return rsa.VerifyPKCS1v15(k.public.(*rsa.PublicKey), s.hash, digest(s.hash, input, &buf), sig) == nil
 	case pss:
@@ -167,7 +178,7 @@ func (k *Key) verifies(input, sig []byte) bool {
 			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 	case ecdsaRS:
 		p := k.public.(*ecdsa.PublicKey)
-		size := (p.Params().BitSize + 7) / 8
+		size := coordinateSize(p)
 		if len(sig) != 2*size {
 			return false
 		}
