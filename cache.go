@@ -22,8 +22,10 @@ type Cache struct {
 	hits, misses atomic.Uint64
 }
 
-// ways is how many slots a token may stand in.
-const ways = 4
+const (
+	ways     = 4 // how many slots a token may stand in
+	slotSize = int64(unsafe.Sizeof(atomic.Pointer[entry]{}))
+)
 
 // entry is a verified token with what is needed to trust it again.
 type entry struct {
@@ -35,6 +37,7 @@ type entry struct {
 
 	generation atomic.Uint64 // of the keys, when the key was last found
 	epoch      atomic.Uint64 // of the revocations, when they were last asked
+	asked      atomic.Bool   // whether they were, ever
 	used       atomic.Bool   // since the hand last passed
 }
 
@@ -42,7 +45,7 @@ func newEntry(v *Verifier, token string, t Verified) *entry {
 	return &entry{Verified: t, token: strings.Clone(token), by: v}
 }
 
-// bytes is what the entry takes in memory, slot included.
+// bytes is what the entry takes in memory.
 func (e *entry) bytes() int64 {
 	n := int(unsafe.Sizeof(*e)) + len(e.token) + len(e.kid) + e.claims.Size() +
 		len(e.issuer) + len(e.subject) + len(e.scope) + len(e.typ)
@@ -55,11 +58,11 @@ func (e *entry) bytes() int64 {
 // CacheStats is how a [Cache] has done since it was made.
 type CacheStats struct {
 	Hits, Misses uint64
-	Bytes        int64 // taken now
+	Bytes        int64 // taken now, by slots and entries
 }
 
 // NewCache makes a cache that takes at most limit bytes; with 0 or less it
-// remembers nothing. 64 MiB hold about 60,000 tokens.
+// remembers nothing. 64 MiB hold about 45,000 tokens of 480 bytes.
 func NewCache(limit int64) *Cache {
 	if limit <= 0 {
 		return nil
@@ -67,7 +70,9 @@ func NewCache(limit int64) *Cache {
 	const typical = 1024 // bytes an entry; what the number of slots is made for
 	sets := max(limit/typical/ways, 1)
 	n := 1 << bits.Len64(uint64(sets-1)) * ways
-	return &Cache{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry], n), limit: limit}
+	c := &Cache{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry], n), limit: limit}
+	c.size.Store(int64(n) * slotSize)
+	return c
 }
 
 // Stats returns the counters.
@@ -105,7 +110,7 @@ func (c *Cache) find(v *Verifier, token string) *entry {
 
 // put takes a free slot, else one whose entry was not used lately, else the first.
 func (c *Cache) put(e *entry) {
-	if c == nil || e.bytes() > c.limit {
+	if c == nil || e.bytes() > c.limit-int64(len(c.slots))*slotSize {
 		return
 	}
 	e.hash = maphash.String(c.seed, e.token)

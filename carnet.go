@@ -89,13 +89,16 @@ func (d date) time() (time.Time, bool) {
 // newVerified copies what u says out of the memory that the next token overwrites.
 func newVerified(u *jose.Unverified, claims *jose.Object, key *Key) (Verified, error) {
 	t := Verified{claims: claims.Clone(), key: key, typ: u.Type}
-	for name, into := range map[string]*string{"iss": &t.issuer, "sub": &t.subject, "scope": &t.scope} {
-		v := t.claims.Lookup(name)
+	for _, c := range [...]struct {
+		name string
+		into *string
+	}{{"iss", &t.issuer}, {"sub", &t.subject}, {"scope", &t.scope}} {
+		v := t.claims.Lookup(c.name)
 		text, ok := v.Text()
 		if !ok && v.Kind != jose.Absent {
-			return t, &ClaimError{name, "is not a string"}
+			return t, &ClaimError{c.name, "is not a string"}
 		}
-		*into = text
+		*c.into = text
 	}
 	switch aud := t.claims.Lookup("aud"); aud.Kind {
 	case jose.Absent:
@@ -152,7 +155,12 @@ func (t *Verified) Algorithm() string { return t.key.Algorithm() }
 func (t *Verified) KeyID() string { return t.key.ID() }
 
 // Owner is what the key source marked the key with ([Key.WithOwner]).
-func (t *Verified) Owner() any { return t.key.owner }
+func (t *Verified) Owner() any {
+	if t.key == nil {
+		return nil
+	}
+	return t.key.owner
+}
 
 // HasClaim reports whether the token has a claim of that name, null included.
 func (t *Verified) HasClaim(name string) bool { return t.claims.Lookup(name).Kind != jose.Absent }

@@ -24,16 +24,15 @@ func RequireScopes(scopes ...string) Requirement {
 	}
 }
 
-// RequireClaim asks for a claim that is the string value, or a list that holds it.
-// A token that lacks it is answered 401.
+// RequireClaim asks for a claim that is the string value, or a list of strings that
+// holds it. A token that lacks it is answered 401.
 func RequireClaim(name, value string) Requirement {
 	return func(t *Verified) error {
-		var one string
-		if t.Claim(name, &one) == nil && one == value {
+		v := t.claims.Lookup(name)
+		if one, ok := v.Text(); ok && one == value {
 			return nil
 		}
-		var list []string
-		if t.Claim(name, &list) == nil && contains(list, value) {
+		if list, ok := v.Texts(); ok && contains(list, value) {
 			return nil
 		}
 		return &ClaimError{name, "is missing or has another value"}

@@ -68,11 +68,16 @@ func (p *Policy) Validate() error {
 // Check reports why t does not satisfy p at the time now, nil if it does. It does
 // not allocate unless it refuses.
 func (p *Policy) Check(t *Verified, now time.Time) error {
-	if p.signatureOnly {
-		return nil
-	}
 	if err := p.Validate(); err != nil {
 		return err
+	}
+	return p.check(t, now)
+}
+
+// check is [Policy.Check] of a policy that is valid.
+func (p *Policy) check(t *Verified, now time.Time) error {
+	if p.signatureOnly {
+		return nil
 	}
 	if !p.AnyIssuer && t.issuer != p.Issuer {
 		return missingOr(t, "iss", ErrIssuer)
@@ -100,8 +105,11 @@ func (p *Policy) Check(t *Verified, now time.Time) error {
 }
 
 // checkTimes looks at exp, nbf and iat (RFC 7519 §4.1.4–4.1.6). A date that is there
-// must be a number in range, wanted or not.
+// must be a number in range, wanted or not. now is in milliseconds.
 func (p *Policy) checkTimes(t *Verified, now int64) error {
+	if p.signatureOnly {
+		return nil
+	}
 	leeway := p.Leeway.Milliseconds()
 	switch {
 	case t.expiry.state == invalid:

@@ -30,16 +30,18 @@ type RemoteConfig struct {
 }
 
 // Remote is a [KeySource] that fetches a JWKS document and keeps it fresh. Each
-// fetch replaces the whole set, so that a key which the issuer took out is gone.
-// One fetch runs at a time, however many tokens wait for it.
+// fetch replaces the whole set, so that a key which the issuer took out is gone. A set
+// of shared secrets is refused: who can fetch it could sign. One fetch runs at a time,
+// however many tokens wait for it.
 type Remote struct {
 	c       RemoteConfig
 	client  *http.Client
 	current atomic.Pointer[fetched]
 
+	last atomic.Pointer[time.Time] // when the last fetch began; nil: never
+
 	mu     sync.Mutex
-	flight *flight   // the fetch that is running
-	last   time.Time // when the last one began
+	flight *flight // the fetch that is running
 }
 
 type fetched struct {
@@ -91,13 +93,29 @@ func RemoteKeys(c RemoteConfig) (*Remote, error) {
 	return &Remote{c: c, client: client}, nil
 }
 
-// Generation is that of the set that was fetched last; it moves only if the
-// document changed.
+// Generation moves if a fetch brought another document, and when the set has become
+// too old to be used. It also starts the refresh: a verifier whose tokens are all in
+// its cache calls nothing else.
 func (r *Remote) Generation() uint64 {
-	if f := r.current.Load(); f != nil {
-		return f.generation
+	f := r.current.Load()
+	if f == nil {
+		return 0
 	}
-	return 0
+	now := r.c.Clock()
+	age := now.Sub(f.at)
+	if age >= r.c.Refresh && r.cooled(now, r.c.Cooldown) {
+		r.begin(now, true)
+	}
+	if age >= r.c.MaxStale {
+		return f.generation<<1 | 1
+	}
+	return f.generation << 1
+}
+
+// cooled reports whether the last fetch began at least wait ago.
+func (r *Remote) cooled(now time.Time, wait time.Duration) bool {
+	last := r.last.Load()
+	return last == nil || now.Sub(*last) >= wait
 }
 
 // Find looks the key up in the set that was fetched last. It waits for a fetch only
@@ -110,8 +128,8 @@ func (r *Remote) Find(ctx context.Context, h Hint) ([]*Key, error) {
 	f, now := r.current.Load(), r.c.Clock()
 	switch {
 	case f == nil || now.Sub(f.at) >= r.c.MaxStale:
-		if err := r.fetch(ctx, now, false); err != nil {
-			return nil, err
+		if err := r.fetch(ctx, now, false); err != nil && r.current.Load() == f {
+			return nil, err // else a fetch ended since we looked
 		}
 		f = r.current.Load()
 	case now.Sub(f.at) >= r.c.Refresh:
@@ -121,7 +139,7 @@ func (r *Remote) Find(ctx context.Context, h Hint) ([]*Key, error) {
 	if !errors.Is(err, ErrUnknownKey) {
 		return found, err
 	}
-	if r.fetch(ctx, now, true) != nil {
+	if r.fetch(ctx, now, true) != nil && r.current.Load() == f {
 		return nil, ErrUnknownKey // what we have does not know it
 	}
 	return r.current.Load().list.Find(ctx, h)
@@ -155,11 +173,12 @@ func (r *Remote) begin(now time.Time, cooled bool) *flight {
 	if !cooled {
 		wait = min(wait, time.Second) // an issuer that is down is asked once a second
 	}
-	if !r.last.IsZero() && now.Sub(r.last) < wait {
+	if !r.cooled(now, wait) {
 		return nil
 	}
 	fl := &flight{done: make(chan struct{})}
-	r.flight, r.last = fl, now
+	r.flight = fl
+	r.last.Store(&now)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), r.c.Timeout)
 		defer cancel()
@@ -186,6 +205,11 @@ func (r *Remote) replace(ctx context.Context, now time.Time) error {
 	list, err := parseKeyList(data)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
+	}
+	for _, k := range list.keys {
+		if k.key.Algorithm().Symmetric() { // whoever can fetch it could sign
+			return fmt.Errorf("%w: key set holds a shared secret", ErrKeysUnavailable)
+		}
 	}
 	next := &fetched{list, string(data), now, 1}
 	if old != nil {

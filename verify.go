@@ -67,9 +67,12 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 // package that [errors.Is] can tell apart. ctx ends a fetch of keys.
 //
 // A token that was verified before is found in the cache, and only what may have
-// changed since is checked: the policy with its times, the keys' generation and
-// the revocations' epoch. That path does not allocate.
+// changed since is checked: exp and nbf, the keys' generation and the revocations'
+// epoch. That path does not allocate.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) {
+	if len(token) > jose.MaxToken { // before it is hashed or copied
+		return nil, &MalformedError{"token", "longer than 16 KiB"}
+	}
 	// Both are read before what they guard, so that a change in between shows.
 	generation, epoch := v.keys.Generation(), v.epoch()
 	e := v.cache.find(v, token)
@@ -78,7 +81,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) 
 		if e, err = v.verify(ctx, token); err != nil {
 			return nil, err
 		}
-		if err := v.accept(e, epoch); err != nil {
+		if err := v.checkRevoked(e, epoch); err != nil {
 			return nil, err
 		}
 		e.generation.Store(generation)
@@ -91,18 +94,18 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) 
 			return nil, err
 		}
 	}
-	if err := v.accept(e, epoch); err != nil {
+	if err := v.policy.checkTimes(&e.Verified, v.now().UnixMilli()); err != nil {
+		return nil, err
+	}
+	if err := v.checkRevoked(e, epoch); err != nil {
 		return nil, err
 	}
 	return &e.Verified, nil
 }
 
-// accept checks what may change while the signature stays good.
-func (v *Verifier) accept(e *entry, epoch uint64) error {
-	if err := v.policy.Check(&e.Verified, v.now()); err != nil {
-		return err
-	}
-	if v.revocations == nil || e.epoch.Load() == epoch {
+// checkRevoked asks about each entry once an epoch.
+func (v *Verifier) checkRevoked(e *entry, epoch uint64) error {
+	if v.revocations == nil || e.asked.Load() && e.epoch.Load() == epoch {
 		return nil
 	}
 	if v.revocations.Revoked(&e.Verified) {
@@ -110,22 +113,19 @@ func (v *Verifier) accept(e *entry, epoch uint64) error {
 		return ErrRevoked
 	}
 	e.epoch.Store(epoch)
+	e.asked.Store(true)
 	return nil
 }
 
-// epoch is never 0 if there are revocations, so that a new entry is always asked about.
 func (v *Verifier) epoch() uint64 {
 	if v.revocations == nil {
 		return 0
 	}
-	return v.revocations.Epoch() + 1
+	return v.revocations.Epoch()
 }
 
-// verify takes the token apart and checks its signature.
+// verify takes the token apart, checks its signature, and all of the policy.
 func (v *Verifier) verify(ctx context.Context, token string) (*entry, error) {
-	if len(token) > jose.MaxToken { // before any memory is touched
-		return nil, &MalformedError{"token", "longer than 16 KiB"}
-	}
 	s := v.scratch.Get().(*scratch)
 	defer v.scratch.Put(s)
 	if err := s.token.Parse(token); err != nil {
@@ -147,6 +147,9 @@ func (v *Verifier) verify(ctx context.Context, token string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.policy.check(&t, v.now()); err != nil {
+		return nil, err
+	}
 	e := newEntry(v, token, t)
 	e.kid = s.token.KeyID
 	return e, nil
@@ -159,6 +162,9 @@ func signer(u *jose.Unverified, candidates []*Key) (*Key, error) {
 	}
 	refusal := ErrAlgorithm
 	for _, k := range candidates[:min(len(candidates), maxCandidates)] {
+		if k == nil || k.key == nil { // the zero Key verifies nothing
+			continue
+		}
 		err := u.Verify(k.key)
 		if err == nil {
 			return k, nil
@@ -181,7 +187,7 @@ func (v *Verifier) refresh(ctx context.Context, old *entry, generation uint64) (
 		return nil, err
 	}
 	for _, k := range candidates[:min(len(candidates), maxCandidates)] {
-		if k.key.Equal(old.key.key) {
+		if k != nil && k.key.Equal(old.key.key) {
 			t := old.Verified
 			t.key = k
 			e := newEntry(v, old.token, t)

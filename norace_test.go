@@ -1,0 +1,5 @@
+//go:build !race
+
+package carnet
+
+const raceEnabled = false
