@@ -120,3 +120,18 @@ func TestListShowsStatesAndNothingPrivate(t *testing.T) {
 		t.Error("the answer may be cached")
 	}
 }
+
+func TestEmptySecretLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	for _, auth := range []string{"", "Bearer", "Bearer ", "Bearer x"} {
+		mux := http.NewServeMux()
+		New(Config{Sets: []key.SetName{"access"}, Keys: &ring{}}).Mount(mux)
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/carnet/v1/keysets", nil)
+		req.Header["Authorization"] = []string{auth}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, req)
+		if w.Code != http.StatusUnauthorized {
+			t.Errorf("%q is answered %d, want 401", auth, w.Code)
+		}
+	}
+}
