@@ -132,6 +132,48 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
+// TestSignInsEnd signs a user in to a page that keeps no secret, and ends what goes
+// on from there.
+func TestSignInsEnd(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "CARNET_LIMITS_LOGIN_PER_IP=none", "CARNET_LIMITS_LOGIN_PER_USER=none")
+	n.start()
+	page := strings.TrimPrefix(strings.TrimSpace(n.carnet("apps", "add", "page", "--public")), "client_id=")
+	signIn := url.Values{"username": {n.demo["CARNET_USER"]}, "password": {n.demo["CARNET_PASSWORD"]}, "client_id": {page}}
+	n.wait("knowing the new app", func() bool {
+		r, err := n.do("POST", n.public+"/login", signIn)
+		return err == nil && r.status == 200
+	})
+	for name, end := range map[string][]string{
+		"signed out":         {"users", "signout", n.demo["CARNET_USER"]},
+		"fewer scopes":       {"users", "set", n.demo["CARNET_USER"], "--scopes", ""},
+		"disabled":           {"users", "disable", n.demo["CARNET_USER"]},
+		"the app's disabled": {"apps", "disable", page},
+	} {
+		n.carnet("users", "enable", n.demo["CARNET_USER"])
+		n.carnet("users", "set", n.demo["CARNET_USER"], "--scopes", "demo")
+		n.carnet("apps", "enable", page)
+		var r reply
+		refresh := func() bool {
+			var err error
+			r, err = n.do("POST", n.public+"/oauth2/token", url.Values{
+				"grant_type": {"refresh_token"}, "refresh_token": {r.str("refresh_token")}, "client_id": {page},
+			})
+			return err == nil && r.status == 200
+		}
+		n.wait("signing in again", func() bool {
+			var err error
+			r, err = n.do("POST", n.public+"/login", signIn)
+			return err == nil && r.status == 200
+		})
+		if !refresh() {
+			t.Fatalf("%s: no refresh before: %s", name, r.text)
+		}
+		n.carnet(end...)
+		n.wait("refusing: "+name, func() bool { return !refresh() })
+	}
+}
+
 // TestRestart kills the node and starts it again: every token goes on working.
 func TestRestart(t *testing.T) {
 	t.Parallel()

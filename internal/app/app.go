@@ -27,6 +27,7 @@ type App struct {
 	ID       ID
 	Name     string // for people
 	Disabled bool
+	Public   bool // runs where it cannot keep a secret, as a page or a phone does: it has none
 	Created  time.Time
 
 	Identity        Identity

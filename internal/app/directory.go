@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
@@ -32,12 +33,16 @@ type box interface {
 	Open(purpose, sealed string) ([]byte, error)
 }
 
-// Config requires Store and Box.
+// Config requires all but Clock.
 type Config struct {
-	Store store
-	Box   box
-	Clock func() time.Time // nil: time.Now
+	Store  store
+	Box    box
+	Signed Signed
+	Clock  func() time.Time // nil: time.Now
 }
+
+// Signed is what the key sets sign, of each kind of token. The first is the default.
+type Signed struct{ Session, Access []jose.Algorithm }
 
 // Directory is every app of the deployment in memory: apps are few and asked for
 // with each request. It answers from a snapshot that [Directory.Load] and its own
@@ -48,13 +53,14 @@ type Directory struct {
 	store  store
 	box    box
 	clock  func() time.Time
+	signed Signed
 	latest atomic.Pointer[snapshot]
 	change sync.Mutex // held from a read or write of the store to the snapshot of it
 }
 
 // New returns an empty directory; Load fills it.
 func New(c Config) *Directory {
-	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock}
+	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock, signed: c.Signed}
 	if d.clock == nil {
 		d.clock = time.Now
 	}
@@ -129,26 +135,52 @@ func (d *Directory) Authenticate(id ID, given secret.Bytes, now time.Time) (*App
 // that anybody could find.
 var nobody = &entry{App: App{Disabled: true, Secrets: make([]Secret, 1)}}
 
-// Add makes an app with its first secret, which is returned here and never again.
+// Add makes an app with its first secret, which is returned here and never again. A
+// public app has none.
 func (d *Directory) Add(ctx context.Context, r Registration) (App, secret.Bytes, error) {
-	r = r.withDefaults()
-	if err := r.Validate(); err != nil {
+	r = r.withDefaults(d.signed)
+	if err := r.validate(d.signed); err != nil {
 		return App{}, secret.Bytes{}, err
 	}
 	d.change.Lock()
 	defer d.change.Unlock()
 	now := d.clock()
-	a := r.app(ID("app_"+strings.ToLower(rand.Text()[:16])), now)
-	s, plain, err := d.newSecret(&a, now)
-	if err != nil {
-		return App{}, secret.Bytes{}, err
+	a := App{ID: ID("app_" + strings.ToLower(rand.Text()[:16])), Created: now}
+	r.settle(&a)
+	var plain secret.Bytes
+	if !a.Public {
+		s, fresh, err := d.newSecret(&a, now)
+		if err != nil {
+			return App{}, secret.Bytes{}, err
+		}
+		plain, a.Secrets = fresh, []Secret{s}
 	}
-	a.Secrets = []Secret{s}
 	if err := d.store.AddApp(ctx, a); err != nil {
 		return App{}, secret.Bytes{}, fmt.Errorf("add app: %w", err)
 	}
 	d.put(a)
 	return a, plain, nil
+}
+
+// Set changes what an operator said of the app. change gets that as it is now; its
+// member Public, and a session algorithm that the app's secrets were not made for,
+// cannot be set any more.
+func (d *Directory) Set(ctx context.Context, id ID, change func(*Registration)) error {
+	return d.edit(ctx, id, func(a *App) error {
+		r := a.registration()
+		change(&r)
+		if err := r.validate(d.signed); err != nil {
+			return err
+		}
+		if r.Public != a.Public {
+			return fault.BadField("public", "cannot change: add another app")
+		}
+		if r.SessionAlgorithm.Symmetric() && r.SessionAlgorithm != a.SessionAlgorithm {
+			return fault.BadField("session_algorithm", fmt.Sprintf("cannot become %s, which the app's secrets were not made for: add another app", r.SessionAlgorithm))
+		}
+		r.settle(a)
+		return nil
+	})
 }
 
 // Disable makes the app unable to authenticate, to get tokens and to have its

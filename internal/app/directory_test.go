@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -90,10 +91,16 @@ type fixture struct {
 	now   time.Time
 }
 
+// keySets sign with other algorithms each.
+var keySets = Signed{
+	Session: []jose.Algorithm{jose.ES256, jose.EdDSA},
+	Access:  []jose.Algorithm{jose.ES256, jose.RS256},
+}
+
 func open(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{store: &memory{apps: map[ID]App{}}, box: &envelope{}, now: noon}
-	f.Directory = New(Config{Store: f.store, Box: f.box, Clock: func() time.Time { return f.now }})
+	f.Directory = New(Config{Store: f.store, Box: f.box, Signed: keySets, Clock: func() time.Time { return f.now }})
 	return f
 }
 
@@ -149,6 +156,79 @@ func TestSecretThatOnlyAuthenticatesIsNotKept(t *testing.T) {
 	}
 	if shown := fmt.Sprintf("%+v", a); strings.Contains(shown, string(s.Reveal())) {
 		t.Error("the app prints its secret")
+	}
+}
+
+func TestPublicAppHasNoSecret(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{Public: true})
+	if s.Len() != 0 || len(a.Secrets) != 0 || !a.Public || a.SessionAlgorithm != jose.ES256 {
+		t.Errorf("a secret of %d bytes with %+v", s.Len(), a)
+	}
+	for _, given := range []secret.Bytes{{}, secret.New(make([]byte, 32)), s} {
+		if _, err := f.Authenticate(a.ID, given, noon); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("Authenticate() error = %v, want unauthenticated", err)
+		}
+	}
+	if _, err := f.Rotate(t.Context(), a.ID, 0); fault.KindOf(err) != fault.Conflict || len(f.store.apps[a.ID].Secrets) != 0 {
+		t.Errorf("Rotate() error = %v, want a conflict and no secret", err)
+	}
+}
+
+func TestSet(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, s := f.add(t, Registration{Origins: []string{"https://a.example"}, Scopes: []string{"chat"}})
+	changed := f.store.apps[a.ID] // by another process
+	changed.Disabled = true
+	f.store.apps[a.ID] = changed
+	if err := f.Set(t.Context(), a.ID, func(r *Registration) { r.Name, r.Origins, r.Scopes = "renamed", nil, []string{"read"} }); err != nil {
+		t.Fatal(err)
+	}
+	a.Name, a.Origins, a.Scopes, a.Disabled = "renamed", nil, []string{"read"}, true
+	if diff := cmp.Diff(a, f.store.apps[a.ID]); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	if f.AllowsOrigin("https://a.example") {
+		t.Error("the snapshot has the old origins")
+	}
+	if err := f.Enable(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Authenticate(a.ID, s, noon); err != nil {
+		t.Errorf("the secret is gone: %v", err)
+	}
+}
+
+func TestSetRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*Registration)
+		field  string // "" if it is fine
+	}{
+		"session by the key set": {func(r *Registration) { r.SessionAlgorithm = jose.EdDSA }, ""},
+		"session as it is":       {func(r *Registration) { r.SessionAlgorithm = jose.HS256 }, ""},
+		"session by a secret":    {func(r *Registration) { r.SessionAlgorithm = jose.HS512 }, "session_algorithm"},
+		"access":                 {func(r *Registration) { r.AccessAlgorithm = jose.RS256 }, ""},
+		"access of no key":       {func(r *Registration) { r.AccessAlgorithm = jose.PS256 }, "access_algorithm"},
+		"public":                 {func(r *Registration) { r.Public, r.SessionAlgorithm = true, jose.ES256 }, "public"},
+		"no name":                {func(r *Registration) { r.Name = "" }, "name"},
+		"networks, anonymous":    {func(r *Registration) { r.TrustedNetworks = make([]netip.Prefix, 1) }, "trusted_networks"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			a, _ := f.add(t, Registration{})
+			err := f.Set(t.Context(), a.ID, tc.change)
+			wantField(t, err, tc.field)
+			if diff := cmp.Diff(a, f.store.apps[a.ID]); err != nil && diff != "" {
+				t.Errorf("refused, but stored (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if err := open(t).Set(t.Context(), "app_nobody", func(*Registration) {}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("Set() of an unknown app: %v", err)
 	}
 }
 

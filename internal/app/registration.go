@@ -1,12 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,11 +21,13 @@ const (
 	maxScopes = 64
 )
 
-// Registration is what an operator says of a new app. Only Name is required:
-// the zero value of the rest is an app whose visitors are anonymous, with HS256
-// session tokens, ES256 access tokens, no origins and no scopes.
+// Registration is what an operator says of an app. Only Name is required: the zero
+// value of the rest is an app whose visitors are anonymous, without origins and
+// scopes, with HS256 session tokens (a public app has no secret to sign them with:
+// the key set's first) and access tokens of the key set's first algorithm.
 type Registration struct {
 	Name             string
+	Public           bool
 	Identity         Identity
 	TrustedNetworks  []netip.Prefix
 	Origins          []string
@@ -34,21 +37,19 @@ type Registration struct {
 	Scopes           []string
 }
 
-func (r Registration) withDefaults() Registration {
-	if r.Identity == "" {
-		r.Identity = Anonymous
+func (r Registration) withDefaults(s Signed) Registration {
+	r.Identity = cmp.Or(r.Identity, Anonymous)
+	session := jose.HS256
+	if r.Public {
+		session = s.Session[0]
 	}
-	if r.SessionAlgorithm == "" {
-		r.SessionAlgorithm = jose.HS256
-	}
-	if r.AccessAlgorithm == "" {
-		r.AccessAlgorithm = jose.ES256
-	}
+	r.SessionAlgorithm = cmp.Or(r.SessionAlgorithm, session)
+	r.AccessAlgorithm = cmp.Or(r.AccessAlgorithm, s.Access[0])
 	return r
 }
 
-// Validate joins a *fault.Error for each member that cannot be.
-func (r Registration) Validate() error {
+// validate joins a *fault.Error for each member that cannot be.
+func (r Registration) validate(s Signed) error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fault.BadField(field, fmt.Sprintf(format, args...)))
@@ -77,11 +78,12 @@ func (r Registration) Validate() error {
 	if r.Audience != "" && !printable(r.Audience) {
 		bad("audience", "must be printable UTF-8")
 	}
-	if !r.SessionAlgorithm.Valid() {
-		bad("session_algorithm", "%q is none of HS, RS, PS, ES 256/384/512 and EdDSA", r.SessionAlgorithm)
+	r.validateAlgorithms(s, bad)
+	if r.Public && r.Identity == Trusted {
+		bad("identity", "cannot be trusted for a public app, which has no secret to show")
 	}
-	if !r.AccessAlgorithm.Valid() || r.AccessAlgorithm.Symmetric() {
-		bad("access_algorithm", "%q must be an asymmetric algorithm, as in ES256: whoever checks access tokens must not be able to make them", r.AccessAlgorithm)
+	if r.Public && len(r.Scopes) > 0 {
+		bad("scopes", "are for apps with a secret: a public app acts for its users alone, with theirs")
 	}
 	if len(r.Scopes) > maxScopes {
 		bad("scopes", "may be %d at most", maxScopes)
@@ -94,14 +96,32 @@ func (r Registration) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (r Registration) app(id ID, now time.Time) App {
-	return App{
-		ID: id, Name: r.Name, Created: now,
-		Identity: r.Identity, TrustedNetworks: r.TrustedNetworks,
-		Origins: r.Origins, Audience: r.Audience,
-		SessionAlgorithm: r.SessionAlgorithm, AccessAlgorithm: r.AccessAlgorithm,
-		Scopes: r.Scopes,
+// validateAlgorithms refuses what no key of this deployment would sign: it would be
+// found out by the first who asks for a token.
+func (r Registration) validateAlgorithms(s Signed, bad func(field, format string, args ...any)) {
+	switch alg := r.SessionAlgorithm; {
+	case r.Public && alg.Symmetric():
+		bad("session_algorithm", "%s signs with the app's secret, and a public app has none", alg)
+	case !alg.Symmetric() && !slices.Contains(s.Session, alg):
+		bad("session_algorithm", "%q is none of HS256, HS384, HS512 and those of the key set, %v", alg, s.Session)
 	}
+	if !slices.Contains(s.Access, r.AccessAlgorithm) {
+		bad("access_algorithm", "%q is none of those of the key set, %v", r.AccessAlgorithm, s.Access)
+	}
+}
+
+// registration is what was said of a.
+func (a *App) registration() Registration {
+	return Registration{
+		Name: a.Name, Public: a.Public, Identity: a.Identity, TrustedNetworks: a.TrustedNetworks, Origins: a.Origins,
+		Audience: a.Audience, SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
+	}
+}
+
+// settle makes a what r says.
+func (r Registration) settle(a *App) {
+	a.Name, a.Public, a.Identity, a.TrustedNetworks, a.Origins = r.Name, r.Public, r.Identity, r.TrustedNetworks, r.Origins
+	a.Audience, a.SessionAlgorithm, a.AccessAlgorithm, a.Scopes = r.Audience, r.SessionAlgorithm, r.AccessAlgorithm, r.Scopes
 }
 
 func printable(s string) bool {

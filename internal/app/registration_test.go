@@ -48,8 +48,16 @@ func TestRegistrationValidate(t *testing.T) {
 		"audience":             {func(r *Registration) { r.Audience = "https://chat.example/" }, ""},
 		"broken audience":      {func(r *Registration) { r.Audience = "\x00" }, "audience"},
 		"session algorithm":    {func(r *Registration) { r.SessionAlgorithm = jose.EdDSA }, ""},
+		"session by secret":    {func(r *Registration) { r.SessionAlgorithm = jose.HS512 }, ""},
+		"session of no key":    {func(r *Registration) { r.SessionAlgorithm = jose.RS256 }, "session_algorithm"},
 		"no such algorithm":    {func(r *Registration) { r.SessionAlgorithm = "none" }, "session_algorithm"},
+		"public":               {func(r *Registration) { r.Public = true }, ""},
+		"public, token":        {func(r *Registration) { r.Public, r.Identity = true, Token }, ""},
+		"public, trusted":      {func(r *Registration) { r.Public, r.Identity = true, Trusted }, "identity"},
+		"public, by secret":    {func(r *Registration) { r.Public, r.SessionAlgorithm = true, jose.HS256 }, "session_algorithm"},
+		"public, scopes":       {func(r *Registration) { r.Public, r.Scopes = true, []string{"chat"} }, "scopes"},
 		"access RS256":         {func(r *Registration) { r.AccessAlgorithm = jose.RS256 }, ""},
+		"access of no key":     {func(r *Registration) { r.AccessAlgorithm = jose.PS256 }, "access_algorithm"},
 		"access HS256":         {func(r *Registration) { r.AccessAlgorithm = jose.HS256 }, "access_algorithm"},
 		"access none":          {func(r *Registration) { r.AccessAlgorithm = "none" }, "access_algorithm"},
 		"scopes":               {func(r *Registration) { r.Scopes = []string{"chat", "orders:read", "https://x/y"} }, ""},
@@ -63,18 +71,20 @@ func TestRegistrationValidate(t *testing.T) {
 			t.Parallel()
 			r := Registration{Name: "demo"}
 			tc.edit(&r)
-			err := r.withDefaults().Validate()
-			if tc.field == "" {
-				if err != nil {
-					t.Errorf("Validate() = %v, want nil", err)
-				}
-				return
-			}
-			e, ok := errors.AsType[*fault.Error](err)
-			if !ok || e.Kind != fault.Invalid || e.Field != tc.field {
-				t.Errorf("Validate() = %v, want a fault of %s", err, tc.field)
-			}
+			wantField(t, r.withDefaults(keySets).validate(keySets), tc.field)
 		})
+	}
+}
+
+// wantField wants a fault of the member field, none if that is "".
+func wantField(t *testing.T, err error, field string) {
+	t.Helper()
+	e, ok := errors.AsType[*fault.Error](err)
+	switch {
+	case field == "" && err != nil:
+		t.Errorf("error = %v, want nil", err)
+	case field != "" && (!ok || e.Kind != fault.Invalid || e.Field != field):
+		t.Errorf("error = %v, want a fault of %s", err, field)
 	}
 }
 

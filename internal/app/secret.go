@@ -38,6 +38,9 @@ func (d *Directory) Rotate(ctx context.Context, id ID, overlap time.Duration) (s
 	}
 	var plain secret.Bytes
 	err := d.edit(ctx, id, func(a *App) error {
+		if a.Public {
+			return fault.Newf(fault.Conflict, "app %s is public: it has no secret", id)
+		}
 		now := d.clock()
 		end := now.Add(overlap)
 		for i := range a.Secrets {

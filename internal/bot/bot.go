@@ -46,11 +46,17 @@ type Reply struct {
 // Answer is what a bot says to a turn. No reply at all is an answer too.
 type Answer struct {
 	Replies []Reply
-	Context json.RawMessage // takes the place of the conversation's; nil: unchanged
+	// Context, an object, is merged into the conversation's: a member takes the place
+	// of the one before, and one that is null goes. Nil: unchanged.
+	Context json.RawMessage
 }
 
 // Bot answers turns. A turn may come again with the same MessageID: the answer that
-// is committed first counts. Safe for concurrent use.
+// is committed first counts. Answer returns soon after ctx has ended. Safe for
+// concurrent use.
 type Bot interface {
 	Answer(ctx context.Context, t Turn) (Answer, error)
 }
+
+// Registry has the bots by their names.
+type Registry map[ID]Bot

@@ -1,5 +1,11 @@
 // Package chat carries conversations: it brings messages into one order, keeps them
 // for good, and tells every connection of the conversation.
+//
+// The store is the truth and the bus a hint. A message is acknowledged when it is
+// committed, and from then on every session of the conversation gets it exactly once
+// and in order: a session takes only the message that follows its last one, and what
+// is missing in between is read from the store. An event that is lost, doubled or
+// late costs time, never a message.
 package chat
 
 import (
@@ -7,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/fault"
 )
 
 // ID names a conversation: random, never reused.
@@ -59,3 +66,35 @@ const (
 	MaxContext = 10 << 10 // bytes of a conversation's context
 	MaxID      = 64       // bytes of a message id
 )
+
+// FromNow is the [Hello.After] of who wants nothing but what is said from now on.
+const FromNow int64 = -1
+
+// Hello is what a session begins with. User and Bot are required.
+type Hello struct {
+	User User
+	Bot  bot.ID
+	// Conversation is the one to go on with. Empty: the user's newest with the bot,
+	// or a new one if there is none, which the bot then welcomes the user to.
+	Conversation ID
+	After        int64           // of the last message the client has, 0 for none; or FromNow
+	Context      json.RawMessage // merged into the conversation's; nil: nothing
+}
+
+// Sink is the connection of a session, which is told what happens. Its methods are
+// called one at a time and with a lock held, so they must neither block nor call the
+// session: they put what they are given into a queue, and close the connection when
+// that is full. After [Session.Close] has returned none is called.
+type Sink interface {
+	Message(m Message)
+	Ack(id string, seq int64, at time.Time)
+	Nack(id string, e *fault.Error)
+	Typing(from From)
+	Read(seq int64)
+	// Reconnect asks the client to come back after the time given, to this node or
+	// another, and closes the connection.
+	Reconnect(after time.Duration)
+	// Free is how many messages the queue has room for. A session that is behind is
+	// given no more than that, until [Session.Ready] says that there is room again.
+	Free() int
+}

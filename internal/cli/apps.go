@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"strings"
 	"time"
@@ -15,38 +16,62 @@ import (
 type appsCommand struct {
 	Add     appsAdd     `cmd:"" help:"Register an app and print its client id and secret."`
 	List    appsList    `cmd:"" help:"List the apps."`
+	Set     appsSet     `cmd:"" help:"Change what is said of an app; what is not named stays."`
 	Rotate  appsRotate  `cmd:"" help:"Give an app a new secret; the old ones stay good for a while."`
 	Disable appsDisable `cmd:"" help:"Refuse an app from now on."`
 	Enable  appsEnable  `cmd:"" help:"Let a disabled app in again."`
 }
 
+// appFlags say what an app is. Those that are not given are nil.
+type appFlags struct {
+	Identity         *app.Identity   `placeholder:"MODE" help:"How POST /sts believes who a visitor is: anonymous (not at all), token (by an access token), trusted (by the app's secret)."`
+	TrustedNetworks  *[]netip.Prefix `placeholder:"CIDR,…" help:"Where trusted callers must come from."`
+	Origins          *[]string       `placeholder:"URL,…" help:"Pages that may call from a browser, such as https://www.example.com."`
+	Audience         *string         `placeholder:"TEXT" help:"The aud of session tokens."`
+	SessionAlgorithm *jose.Algorithm `placeholder:"ALG" help:"Of session tokens; HS256 signs with the app's secret."`
+	AccessAlgorithm  *jose.Algorithm `placeholder:"ALG" help:"Of access tokens."`
+	Scopes           *[]string       `placeholder:"SCOPE,…" help:"What it may ask for by client_credentials."`
+}
+
+// apply changes what is given.
+func (f *appFlags) apply(r *app.Registration) {
+	set(&r.Identity, f.Identity)
+	set(&r.TrustedNetworks, f.TrustedNetworks)
+	set(&r.Origins, f.Origins)
+	set(&r.Audience, f.Audience)
+	set(&r.SessionAlgorithm, f.SessionAlgorithm)
+	set(&r.AccessAlgorithm, f.AccessAlgorithm)
+	set(&r.Scopes, f.Scopes)
+}
+
+func set[T any](member, given *T) {
+	if given != nil {
+		*member = *given
+	}
+}
+
 type appsAdd struct {
-	Name             string         `arg:"" help:"What people call it."`
-	Identity         app.Identity   `enum:"anonymous,token,trusted" default:"anonymous" help:"How POST /sts believes who a visitor is: not at all, by an access token, or by the app's secret."`
-	TrustedNetworks  []netip.Prefix `placeholder:"CIDR,…" help:"Where trusted callers must come from."`
-	Origins          []string       `placeholder:"URL,…" help:"Pages that may call from a browser, such as https://www.example.com."`
-	Audience         string         `help:"The aud of session tokens."`
-	SessionAlgorithm jose.Algorithm `placeholder:"ALG" help:"Of session tokens; HS256 signs with the app's secret."`
-	AccessAlgorithm  jose.Algorithm `placeholder:"ALG" help:"Of access tokens."`
-	Scopes           []string       `placeholder:"SCOPE,…" help:"What it may ask for by client_credentials."`
-	JSON             bool           `help:"Print JSON."`
+	Name   string `arg:"" help:"What people call it."`
+	Public bool   `help:"It runs where no secret can be kept, in a page or on a phone, and gets none: it signs users in and refreshes by its client id alone."`
+	appFlags
+	JSON bool `help:"Print JSON."`
 }
 
 // Help has examples.
 func (appsAdd) Help() string {
 	return `The secret is printed once and cannot be printed again.
 
-Example:
-  carnet apps add shop --origins https://shop.example --scopes orders.read`
+Examples:
+  carnet apps add shop --origins https://shop.example --scopes orders.read
+  carnet apps add shop-page --public --origins https://shop.example`
 }
 
 // Run prints the credentials.
 func (c appsAdd) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		a, value, err := core.Apps.Add(ctx, app.Registration{
-			Name: c.Name, Identity: c.Identity, TrustedNetworks: c.TrustedNetworks, Origins: c.Origins, Audience: c.Audience,
-			SessionAlgorithm: c.SessionAlgorithm, AccessAlgorithm: c.AccessAlgorithm, Scopes: c.Scopes,
-		})
+		r := app.Registration{Name: c.Name, Public: c.Public}
+		c.apply(&r)
+		a, value, err := core.Apps.Add(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -54,16 +79,23 @@ func (c appsAdd) Run(s *shell) error {
 	})
 }
 
-// printCredentials prints a new secret, the only time that it can be.
+// printCredentials prints a new secret, the only time that it can be. A public app
+// has none.
 func (s *shell) printCredentials(id app.ID, value secret.Bytes, asJSON bool) error {
-	s.note("keep the secret: it cannot be printed again")
+	if value.Len() > 0 {
+		s.note("keep the secret: it cannot be printed again")
+	}
 	if asJSON {
 		return printJSON(s.Out, struct {
 			ID     app.ID `json:"client_id"`
-			Secret string `json:"client_secret"`
+			Secret string `json:"client_secret,omitempty"`
 		}{id, string(value.Reveal())})
 	}
-	_, err := s.Out.Write([]byte("client_id=" + string(id) + "\nclient_secret=" + string(value.Reveal()) + "\n"))
+	text := "client_id=" + string(id) + "\n"
+	if value.Len() > 0 {
+		text += "client_secret=" + string(value.Reveal()) + "\n"
+	}
+	_, err := io.WriteString(s.Out, text)
 	return err
 }
 
@@ -73,6 +105,7 @@ type appsList struct{ listing }
 type appRow struct {
 	ID               app.ID         `json:"client_id"`
 	Name             string         `json:"name"`
+	Public           bool           `json:"public"`
 	Disabled         bool           `json:"disabled"`
 	Created          string         `json:"created"`
 	Identity         app.Identity   `json:"identity"`
@@ -110,7 +143,7 @@ func (c appsList) Run(s *shell) error {
 
 func rowOfApp(a *app.App) appRow {
 	row := appRow{
-		ID: a.ID, Name: a.Name, Disabled: a.Disabled, Created: moment(a.Created), Identity: a.Identity,
+		ID: a.ID, Name: a.Name, Public: a.Public, Disabled: a.Disabled, Created: moment(a.Created), Identity: a.Identity,
 		TrustedNetworks: a.TrustedNetworks, Origins: a.Origins, Audience: a.Audience,
 		SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
 		Secrets: []secretRow{},
@@ -127,6 +160,31 @@ func stateWord(disabled bool) string {
 		return "disabled"
 	}
 	return "enabled"
+}
+
+type appsSet struct {
+	ID   app.ID  `arg:"" help:"Client id."`
+	Name *string `placeholder:"TEXT" help:"What people call it."`
+	appFlags
+}
+
+// Help has examples.
+func (appsSet) Help() string {
+	return `A list that is given replaces the whole list; an empty one clears it.
+
+Examples:
+  carnet apps set app_2ivfk3tyo5ihgjvy --scopes orders.read,orders.write
+  carnet apps set app_2ivfk3tyo5ihgjvy --name "Web shop" --origins ""`
+}
+
+// Run changes the app.
+func (c appsSet) Run(s *shell) error {
+	return s.withCore(func(ctx context.Context, core *server.Core) error {
+		return core.Apps.Set(ctx, c.ID, func(r *app.Registration) {
+			set(&r.Name, c.Name)
+			c.apply(r)
+		})
+	})
 }
 
 type appsRotate struct {

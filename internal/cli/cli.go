@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -52,6 +53,7 @@ Exit codes: 0 done, 1 a fault of Carnet, 2 wrong input, 3 refused, 4 not found, 
 // shell is what commands work with.
 type shell struct {
 	IO
+	in   *bufio.Reader   // the one reader of In: master keys may stand before what a command reads
 	ctx  context.Context //nolint:containedctx // one command's, for as long as it runs
 	file string
 	data string
@@ -77,7 +79,7 @@ func Run(ctx context.Context, args []string, std IO) int {
 	case err != nil:
 		return report(std.Err, fault.New(fault.Invalid, err.Error()+"\ncarnet: try carnet --help"))
 	}
-	sh := &shell{IO: std, ctx: ctx, file: c.File, data: c.Data}
+	sh := &shell{IO: std, in: bufio.NewReader(std.In), ctx: ctx, file: c.File, data: c.Data}
 	return report(std.Err, command.Run(sh))
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -153,15 +154,17 @@ func TestInputIsBounded(t *testing.T) {
 func TestReadSecret(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"hunter2\n": "hunter2", "hunter2\r\nrest": "hunter2", "hunter2": "hunter2", " a b \n": " a b ", "\n": ""} {
-		s := &shell{IO: IO{In: strings.NewReader(in), Err: io.Discard}}
+		s := &shell{IO: IO{Err: io.Discard}, in: bufio.NewReader(strings.NewReader(in))}
 		got, err := s.readSecret("password")
 		if err != nil || string(got.Reveal()) != want {
 			t.Errorf("readSecret(%q) = %q, %v, want %q", in, got.Reveal(), err, want)
 		}
 	}
-	s := &shell{IO: IO{In: strings.NewReader(""), Err: io.Discard}}
-	if _, err := s.readSecret("password"); fault.KindOf(err) != fault.Invalid {
-		t.Errorf("readSecret() error = %v at the end of input", err)
+	for in, want := range map[string]fault.Kind{"": fault.Invalid, strings.Repeat("x", 1<<16): fault.TooLarge} {
+		s := &shell{IO: IO{Err: io.Discard}, in: bufio.NewReader(strings.NewReader(in))}
+		if _, err := s.readSecret("password"); fault.KindOf(err) != want {
+			t.Errorf("readSecret() error = %v with %d bytes of input, want kind %v", err, len(in), want)
+		}
 	}
 }
 

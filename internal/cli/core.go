@@ -8,8 +8,8 @@ import (
 	"github.com/carnetproject/carnet/internal/server"
 )
 
-// handlers are the names that internal:// may have in the configuration.
-func handlers() []string { return server.InternalHandlers() }
+// handlers are what internal:// may name in the configuration, with the doors they need.
+func handlers() map[string]string { return server.InternalHandlers() }
 
 // withCore runs a command on the store of this node, beside the node itself if
 // that is running: it sees the change within its poll interval.
@@ -19,7 +19,7 @@ func (s *shell) withCore(do func(ctx context.Context, core *server.Core) error) 
 		return err
 	}
 	core, err := server.Open(s.ctx, server.Options{
-		Config: cfg, Environ: s.Environ, Stdin: s.In,
+		Config: cfg, Environ: s.Environ, Stdin: s.in,
 		Log: observe.NewLog(s.Err, slog.LevelWarn, false),
 	})
 	if err != nil {

@@ -32,11 +32,11 @@ Examples:
 
 // Run prints one line a check.
 func (c tokenExplain) Run(s *shell) error {
-	token, err := s.tokenFrom(c.Token)
-	if err != nil {
-		return err
-	}
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
+		token, err := s.tokenFrom(c.Token)
+		if err != nil {
+			return err
+		}
 		method, host, path, err := c.request(core.Config.Gateway)
 		if err != nil {
 			return err

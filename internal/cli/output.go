@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -56,7 +57,7 @@ func moment(t time.Time) string {
 
 // readAll reads standard input to its end.
 func (s *shell) readAll() (string, error) {
-	data, err := io.ReadAll(io.LimitReader(s.In, maxInput+1))
+	data, err := io.ReadAll(io.LimitReader(s.in, maxInput+1))
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
@@ -70,11 +71,14 @@ func (s *shell) readAll() (string, error) {
 // where that matters, pipe it in.
 func (s *shell) readSecret(what string) (secret.Bytes, error) {
 	s.note("%s (one line on standard input):", what)
-	line, err := bufio.NewReader(io.LimitReader(s.In, maxInput)).ReadString('\n')
-	if err != nil && line == "" {
+	line, err := s.in.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return secret.Bytes{}, fault.Newf(fault.TooLarge, "the %s must be at most %d bytes", what, s.in.Size())
+	case err != nil && len(line) == 0:
 		return secret.Bytes{}, fault.Newf(fault.Invalid, "the %s must be one line on standard input", what)
 	}
-	return secret.FromString(strings.TrimRight(line, "\r\n")), nil
+	return secret.FromString(strings.TrimRight(string(line), "\r\n")), nil
 }
 
 // tokenFrom is the token of an argument, or of standard input without one.

@@ -44,7 +44,7 @@ func (c serveCommand) Run(s *shell) error {
 	if err != nil {
 		return err
 	}
-	core, err := server.Open(s.ctx, server.Options{Config: cfg, Environ: s.Environ, Stdin: s.In, Log: log})
+	core, err := server.Open(s.ctx, server.Options{Config: cfg, Environ: s.Environ, Stdin: s.in, Log: log})
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 type usersCommand struct {
 	Add     usersAdd     `cmd:"" help:"Add a person; the password is read from standard input."`
 	List    usersList    `cmd:"" help:"List the people."`
+	Set     usersSet     `cmd:"" help:"Change what a person's access tokens may carry."`
 	Disable usersDisable `cmd:"" help:"Refuse a person from now on."`
 	Enable  usersEnable  `cmd:"" help:"Let a disabled person in again."`
-	Passwd  usersPasswd  `cmd:"" help:"Set a new password, read from standard input."`
+	Passwd  usersPasswd  `cmd:"" help:"Set a new password, read from standard input, and sign the person out."`
+	Signout usersSignout `cmd:"" help:"End all sign-ins of a person: nothing is refreshed any more."`
 }
 
 type usersAdd struct {
@@ -72,6 +74,37 @@ func (c usersList) Run(s *shell) error {
 			cells = append(cells, []string{string(u.ID), u.Name, stateWord(u.Disabled), strings.Join(u.Scopes, ","), row.Created})
 		}
 		return c.print(s.Out, rows, "SUB NAME STATE SCOPES CREATED", cells)
+	})
+}
+
+type usersSet struct {
+	Name   string   `arg:"" help:"What they type to sign in."`
+	Scopes []string `required:"" placeholder:"SCOPE,…" help:"All that their access tokens may carry; an empty list is none."`
+}
+
+// Help has examples.
+func (usersSet) Help() string {
+	return `To take a scope away signs the person out, for a sign-in carries on what it began with.
+
+Example:
+  carnet users set ann --scopes orders.read,orders.write`
+}
+
+// Run sets the scopes.
+func (c usersSet) Run(s *shell) error {
+	return s.withUser(c.Name, func(ctx context.Context, core *server.Core, id user.ID) error {
+		return core.Users.SetScopes(ctx, id, c.Scopes)
+	})
+}
+
+type usersSignout struct {
+	Name string `arg:"" help:"What they type to sign in."`
+}
+
+// Run ends the user's sign-ins.
+func (c usersSignout) Run(s *shell) error {
+	return s.withUser(c.Name, func(ctx context.Context, core *server.Core, id user.ID) error {
+		return core.Users.SignOut(ctx, id)
 	})
 }
 

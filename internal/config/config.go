@@ -38,7 +38,7 @@ type Config struct {
 	Devices        Devices                 `yaml:"devices"`
 	Gateway        gateway.Config          `yaml:"gateway" doc:"Routes, services, consumers and plugins"`
 
-	sources map[string]string // path of a member → who set it; not there: the default
+	from provenance
 }
 
 // The doors of a node.
@@ -51,7 +51,7 @@ const (
 type Listen struct {
 	Public  string `yaml:"public" doc:"The token service"`
 	Gateway string `yaml:"gateway" doc:"The gateway"`
-	Admin   string `yaml:"admin" doc:"Metrics and health"`
+	Admin   string `yaml:"admin" doc:"Admin API, metrics and health"`
 }
 
 // TLS names PEM files, which are read again when they change.
@@ -108,7 +108,7 @@ type Limits struct {
 	STSPerIP     limit.Rate `yaml:"sts_per_ip" doc:"POST /sts from one address"`
 	STSPerApp    limit.Rate `yaml:"sts_per_app" doc:"POST /sts for one app"`
 	LoginPerIP   limit.Rate `yaml:"login_per_ip" doc:"POST /login from one address"`
-	LoginPerUser limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name"`
+	LoginPerUser limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name from one network; ten times that from all of them"`
 	TokenPerApp  limit.Rate `yaml:"token_per_app" doc:"POST /oauth2/token by one app"`
 }
 

@@ -19,9 +19,7 @@ const maxFile = 1 << 20
 // reader sets a Config from a YAML file. It reads the syntax tree itself, so
 // that it can go on after a mistake and remembers where each member stands.
 type reader struct {
-	file     string // as the operator named it
-	places   map[string]*token.Position
-	sources  map[string]string
+	provenance
 	problems []*Problem
 }
 

@@ -18,7 +18,7 @@ type Options struct {
 	Path     string            // the file; empty: none
 	Environ  []string          // as os.Environ gives it
 	Flags    map[string]string // path of a member → its text, as a variable has it
-	Handlers []string          // what internal:// may name; nil: anything
+	Handlers map[string]string // what internal:// may name → the door it needs, or ""; nil: anything
 }
 
 // Load reads the configuration: flags outrank environment, that the file, that
@@ -52,12 +52,12 @@ func readFile(path string) ([]byte, error) {
 
 func load(data []byte, o Options) (*Config, error) {
 	c := Default()
-	r := &reader{file: o.Path, places: map[string]*token.Position{}, sources: map[string]string{}}
+	r := &reader{provenance: provenance{o.Path, map[string]*token.Position{}, map[string]string{}}}
 	r.read(data, c)
 	r.readEnv(o.Environ, c)
 	r.readFlags(o.Flags, c)
 	c.complete()
-	c.sources = r.sources
+	c.from = r.provenance
 	misread := len(r.problems)
 	for _, err := range flatten(c.Validate(o.Handlers)) {
 		r.add(fault.Public(err), r.problems[:misread])
@@ -79,22 +79,7 @@ func (r *reader) add(err fault.Error, misread []*Problem) {
 			return
 		}
 	}
-	p := &Problem{Path: err.Field, Msg: err.Msg}
-	for path := err.Field; ; path = parent(path) {
-		source, place := r.sources[path], r.places[path]
-		if place != nil {
-			p.Source, p.Line, p.Column = r.file, place.Line, place.Column
-			break
-		}
-		if source != "" {
-			p.Source = source
-			break
-		}
-		if path == "" {
-			break
-		}
-	}
-	r.problems = append(r.problems, p)
+	r.problems = append(r.problems, r.problem(err.Field, err.Msg))
 }
 
 // within tells whether path is at or below top. Everything is below the file.

@@ -124,7 +124,7 @@ gateway:
 
 func TestLoadReadsEveryMember(t *testing.T) {
 	t.Parallel()
-	c := mustLoad(t, whole, Options{Handlers: []string{"echo"}})
+	c := mustLoad(t, whole, Options{Handlers: map[string]string{"echo": "", "device": Issue}})
 	if c.Data != "/var/lib/carnet" || c.Store != "sqlite:///var/lib/carnet/db/x.db" || c.TLS != (TLS{"/var/lib/carnet/tls/tls.crt", "/etc/tls.key"}) {
 		t.Errorf("paths: %q %q %+v", c.Data, c.Store, c.TLS)
 	}
@@ -210,7 +210,7 @@ func TestLoadErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = load(data, Options{Path: "carnet.yaml", Handlers: []string{"echo"}})
+			_, err = load(data, Options{Path: "carnet.yaml", Handlers: map[string]string{"echo": "", "device": Issue}})
 			if fault.KindOf(err) != fault.Invalid {
 				t.Fatalf("load() error = %v, want an invalid configuration", err)
 			}

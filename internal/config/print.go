@@ -15,7 +15,7 @@ import (
 func (c *Config) Print(w io.Writer, sources bool) error {
 	p := printer{sources: map[string]string{}}
 	if sources {
-		p.sources = c.sources
+		p.sources = c.from.sources
 	}
 	p.mapping("", "", reflect.ValueOf(c).Elem())
 	_, err := io.WriteString(w, p.out.String())

@@ -18,8 +18,8 @@ import (
 
 // Validate reports every mistake in c, which need not come from [Load]: the
 // error joins one [fault.Error] each, whose Field is the member's path.
-// Handlers lists what internal:// may name; nil: anything.
-func (c *Config) Validate(handlers []string) error {
+// Handlers are those of [Options].
+func (c *Config) Validate(handlers map[string]string) error {
 	v := &validator{Config: c, handlers: handlers}
 	v.names()
 	v.addresses()
@@ -35,7 +35,7 @@ func (c *Config) Validate(handlers []string) error {
 
 type validator struct {
 	*Config
-	handlers []string
+	handlers map[string]string
 	errs     []error
 }
 
@@ -89,7 +89,7 @@ func (v *validator) files() {
 	}
 	v.keySource("master_keys.signing", v.MasterKeys.Signing)
 	v.keySource("master_keys.data", v.MasterKeys.Data)
-	if v.MasterKeys.Signing == v.MasterKeys.Data {
+	if v.MasterKeys.Signing == v.MasterKeys.Data && v.MasterKeys.Data != "stdin" {
 		v.bad("master_keys.data", "must be another key than master_keys.signing, which not all nodes may hold")
 	}
 }
@@ -198,9 +198,17 @@ func (v *validator) gateway() {
 		}
 	}
 	for i, s := range v.Gateway.Services {
-		name, internal := strings.CutPrefix(s.URL, "internal://")
-		if internal && v.handlers != nil && !slices.Contains(v.handlers, name) {
-			v.bad(fmt.Sprintf("gateway.services[%d].url", i), "there is no internal service %q%s", name, suggest(name, v.handlers))
+		if name, internal := strings.CutPrefix(s.URL, "internal://"); internal && v.handlers != nil {
+			v.handler(fmt.Sprintf("gateway.services[%d].url", i), name)
 		}
+	}
+}
+
+func (v *validator) handler(path, name string) {
+	switch door, ok := v.handlers[name]; {
+	case !ok:
+		v.bad(path, "there is no internal service %q%s", name, suggest(name, slices.Sorted(maps.Keys(v.handlers))))
+	case door != "" && !slices.Contains(v.Doors, door):
+		v.bad(path, "the internal service %q is behind the door %s, which this node does not open", name, door)
 	}
 }

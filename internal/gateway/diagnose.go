@@ -41,5 +41,8 @@ func diagnose(token string) verdict {
 	if text, ok := iss.Text(); !ok || !visible(text) || text == "" {
 		return badIssuer
 	}
+	if _, canonical := jose.Decode(parts[2]); !canonical { // Kong decodes it, and compares
+		return wrongSignature
+	}
 	return badClaims
 }

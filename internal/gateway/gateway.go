@@ -38,8 +38,10 @@ type Options struct {
 	Cache   *carnet.Cache    // for verified tokens; nil: none
 	Clock   func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: none
-	Trusted []netip.Prefix   // proxies whose X-Forwarded-* is believed
 	Observe func(Outcome)    // called after each request; nil: not
+
+	Trusted    []netip.Prefix                 // proxies whose X-Forwarded-* is passed on
+	ClientAddr func(*http.Request) netip.Addr // who is behind the proxies; nil: the peer
 }
 
 // Outcome is how one request ended.
@@ -58,9 +60,11 @@ type Gateway struct {
 	clock    func() time.Time
 	log      *slog.Logger
 	errorLog *log.Logger // the same, for ReverseProxy
-	trusted  trust
 	observe  func(Outcome)
 	buffers  buffers
+
+	trusted    trust
+	clientAddr func(*http.Request) netip.Addr
 
 	ring  keyring
 	table atomic.Pointer[table]
@@ -74,7 +78,8 @@ type Gateway struct {
 func New(ctx context.Context, o Options) (*Gateway, error) {
 	g := &Gateway{
 		vault:    vault{issuer: o.Issuer, audience: o.Audience, secret: o.Secret, keySet: o.KeySet},
-		internal: o.Internal, cache: o.Cache, clock: o.Clock, log: o.Log, trusted: o.Trusted, observe: o.Observe,
+		internal: o.Internal, cache: o.Cache, clock: o.Clock, log: o.Log, observe: o.Observe,
+		trusted: o.Trusted, clientAddr: o.ClientAddr,
 	}
 	if g.vault.audience == "" {
 		g.vault.audience = o.Issuer

@@ -47,6 +47,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/demo/../x", "", 404, "no Route matched with those values", Outcome{Refused: "route", Status: 404}},
 		{"GET", "/demo//x", "", 400, "Bad request: path has an empty segment", Outcome{Refused: "path", Status: 400}},
 		{"GET", "/demo%2fx", "", 400, "Bad request: path has a backslash or an encoded slash", Outcome{Refused: "path", Status: 400}},
+		{"GET", "x:demo/x", "", 400, "Bad request: path does not start with a slash", Outcome{Refused: "path", Status: 400}},
 		{"CONNECT", "/demo", "", 400, "Bad request: tunnels are not offered", Outcome{Refused: "path", Status: 400}},
 		{"GET", "/demo", "", 401, "Unauthorized", Outcome{Route: "demo", Refused: "jwt", Status: 401}},
 		{"GET", "/demo", app, 403, "You cannot consume this service", Outcome{Route: "demo", Refused: "acl", Status: 403}},
@@ -330,6 +331,7 @@ func FuzzServeHTTP(f *testing.F) {
 		"GET /open HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
 		"GET http://x/%2e%2e/open HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET x:demo/x HTTP/1.1\r\nHost: h\r\n\r\n",
 		"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET //open HTTP/1.0\r\n\r\n",
 	} {

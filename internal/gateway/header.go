@@ -12,13 +12,13 @@ type kind uint8
 const (
 	ordinary   kind = iota
 	identity        // ours alone to say: who asks
-	forwarding      // a proxy's to say: where the request came from
+	forwarding      // a proxy's to say: where the request came from, and for what
 )
 
 // longestReserved is the length of the longest name that is not ordinary.
 const longestReserved = len("x-credential-identifier")
 
-// kindOf reads a name in any case and with underscores for dashes: what CGI-like
+// kindOf reads a name in any case and with any sign for a dash: what CGI-like
 // upstreams take for the same header.
 func kindOf(name string) kind {
 	if len(name) > longestReserved || len(name) < len("forwarded") || name[0]|0x20 != 'x' && name[0]|0x20 != 'f' {
@@ -27,12 +27,12 @@ func kindOf(name string) kind {
 	var folded [longestReserved]byte
 	for i := range len(name) {
 		switch c := name[i]; {
-		case c == '_':
-			folded[i] = '-'
 		case 'A' <= c && c <= 'Z':
 			folded[i] = c | 0x20
-		default:
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 			folded[i] = c
+		default:
+			folded[i] = '-'
 		}
 	}
 	switch s := folded[:len(name)]; string(s) {
@@ -41,7 +41,8 @@ func kindOf(name string) kind {
 		return identity
 	case "forwarded", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
 		"x-forwarded-port", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-scheme",
-		"x-forwarded-server", "x-forwarded-ssl":
+		"x-forwarded-server", "x-forwarded-ssl",
+		"x-original-url", "x-rewrite-url": // some upstreams take these for the path
 		return forwarding
 	default:
 		return ordinary
@@ -115,33 +116,13 @@ func (t trust) contains(a netip.Addr) bool {
 	return false
 }
 
-// client returns the address that r came from, and the one that the client has:
-// they differ behind proxies that are trusted, each of which vouches for the
-// address that it adds at the end of X-Forwarded-For.
-func (t trust) client(r *http.Request) (client, peer netip.Addr) {
+// peerOf is the address that r came from, 0.0.0.0 if that was no network.
+func peerOf(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.IPv4Unspecified(), netip.IPv4Unspecified() // not from a network
+		return netip.IPv4Unspecified()
 	}
-	peer = at.Addr().Unmap().WithZone("")
-	client = peer
-	if !t.contains(peer) {
-		return client, peer
-	}
-	chain := strings.Join(r.Header["X-Forwarded-For"], ",")
-	for chain != "" {
-		i := strings.LastIndexByte(chain, ',')
-		a, err := netip.ParseAddr(strings.TrimSpace(chain[i+1:]))
-		if err != nil {
-			break
-		}
-		client = a.Unmap().WithZone("")
-		if !t.contains(client) {
-			break
-		}
-		chain = chain[:max(i, 0)]
-	}
-	return client, peer
+	return at.Addr().Unmap().WithZone("")
 }
 
 // withoutTunnel returns r without an upgrade to anything but WebSocket: h2c would

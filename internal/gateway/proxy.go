@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -31,12 +32,13 @@ func (f *flight) serve(w http.ResponseWriter, in *http.Request) {
 		return
 	}
 	proxy := httputil.ReverseProxy{
-		Rewrite:       f.rewrite,
-		Transport:     f.route.service.transport,
-		FlushInterval: -1,
-		ErrorLog:      f.gateway.errorLog,
-		BufferPool:    &f.gateway.buffers,
-		ErrorHandler:  f.fail,
+		Rewrite:        f.rewrite,
+		Transport:      f.route.service.transport,
+		FlushInterval:  -1,
+		ErrorLog:       f.gateway.errorLog,
+		BufferPool:     &f.gateway.buffers,
+		ModifyResponse: checkStatus,
+		ErrorHandler:   f.fail,
 	}
 	proxy.ServeHTTP(w, in)
 }
@@ -75,6 +77,15 @@ func (f *flight) internal(in *http.Request) *http.Request {
 	out.RequestURI = out.URL.RequestURI()
 	f.mark(in, out)
 	return out
+}
+
+// checkStatus refuses an answer that cannot be passed on: net/http reads a status
+// of 042, and panics when it is to write one.
+func checkStatus(r *http.Response) error {
+	if r.StatusCode < http.StatusContinue {
+		return fmt.Errorf("status %03d", r.StatusCode)
+	}
+	return nil
 }
 
 // fail answers for an upstream that did not, without saying why.

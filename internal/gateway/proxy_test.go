@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/carnetproject/carnet/internal/httpx"
 )
 
 // identityNames are the headers that only the gateway may say.
@@ -27,7 +29,7 @@ var identityNames = []string{
 func folded(h http.Header) map[string][]string {
 	out := map[string][]string{}
 	for n, v := range h {
-		n = strings.ReplaceAll(strings.ToLower(n), "_", "-")
+		n = strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(n))
 		out[n] = append(out[n], v...)
 	}
 	return out
@@ -42,6 +44,7 @@ func TestIdentityHeadersCannotBeForged(t *testing.T) {
 		"lower case":  strings.ToLower,
 		"upper case":  strings.ToUpper,
 		"underscores": func(n string) string { return strings.ReplaceAll(n, "-", "_") },
+		"dots":        func(n string) string { return strings.ReplaceAll(n, "-", ".") },
 		"mixed":       func(n string) string { return strings.Replace(n, "-", "_", 1) },
 	}
 	for where, url := range map[string]string{"proxied": newEcho(t).URL, "internal": "internal://echo"} {
@@ -116,7 +119,9 @@ func TestForwardedHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, server := newGateway(t, Options{Config: oneRoute(newEcho(t).URL, Plugins{}), Trusted: tc.trusted})
+			_, server := newGateway(t, Options{
+				Config: oneRoute(newEcho(t).URL, Plugins{}), Trusted: tc.trusted, ClientAddr: httpx.ClientAddr(tc.trusted),
+			})
 			got := folded(call(t, server, "GET", "/demo", lines...).seen(t).Header)
 			if got["forwarded"] != nil {
 				t.Errorf("Forwarded %q", got["forwarded"])
@@ -189,6 +194,7 @@ func TestUpstreamFailures(t *testing.T) {
 		"nobody there":       {gone.URL, 502, invalid},
 		"hangs up":           {rawUpstream(t, ""), 502, invalid},
 		"talks nonsense":     {rawUpstream(t, "hello\r\n\r\n"), 502, invalid},
+		"a status of none":   {rawUpstream(t, "HTTP/1.1 042 ?\r\nContent-Length: 0\r\n\r\n"), 502, invalid},
 		"switches unasked":   {rawUpstream(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), 502, invalid},
 		"header without end": {rawUpstream(t, "HTTP/1.1 200 OK\r\nA: "+strings.Repeat("a", 300<<10)), 502, invalid},
 		"says nothing":       {silent.URL, 504, timeout},

@@ -78,7 +78,11 @@ func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
 		method: r.Method, host: hostName(r.Host), header: r.Header, query: r.URL.RawQuery, now: now,
 	}}
 	path, err := normalPath(r.URL.EscapedPath())
-	if err == nil && r.Method == http.MethodConnect {
+	switch {
+	case err != nil:
+	case r.URL.Opaque != "": // "x:a/b" as the target: no path for us, but one for an upstream
+		err = errPathStart
+	case r.Method == http.MethodConnect:
 		err = errTunnel
 	}
 	if err != nil {
@@ -86,7 +90,13 @@ func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
 		return d
 	}
 	d.request.path = path
-	d.request.addr, d.peer = g.trusted.client(r)
+	d.peer = peerOf(r)
+	d.request.addr = d.peer
+	if g.clientAddr != nil {
+		if a := g.clientAddr(r); a.IsValid() {
+			d.request.addr = a
+		}
+	}
 	if d.candidate = g.table.Load().router.find(r.Method, d.request.host, path); d.candidate == nil {
 		d.refuse("route", message(http.StatusNotFound, "no Route matched with those values", "no route matches"))
 	}

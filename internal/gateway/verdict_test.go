@@ -84,6 +84,7 @@ func TestDiagnose(t *testing.T) {
 		"issuer is an array":    {token(alg, `{"iss":["a"]}`, "AA"), badIssuer},
 		"issuer with a newline": {token(alg, `{"iss":"a\nb"}`, "AA"), badIssuer},
 		"issuer not ASCII":      {token(alg, `{"iss":"é"}`, "AA"), badIssuer},
+		"stray bits":            {token(alg, `{"iss":"a"}`, "") + "AB", wrongSignature},
 		"nothing Kong minds":    {token(alg, `{"iss":"a"}`, "AA"), badClaims},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package httpx
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
@@ -47,6 +48,25 @@ func RequireHTTPS(trusted []netip.Prefix) func(http.Handler) http.Handler {
 			return nil
 		})
 	}
+}
+
+// LoopbackHost is for a listener on loopback. It refuses requests for any host but
+// localhost or an address: a page whose own name was made to lead here (DNS
+// rebinding) could read the answers as its own.
+func LoopbackHost(next http.Handler) http.Handler {
+	return Handler(func(w http.ResponseWriter, r *http.Request) error {
+		if !loopbackName((&url.URL{Host: r.Host}).Hostname()) {
+			return fault.New(fault.Denied, "the host must be localhost or an IP address")
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
+}
+
+func loopbackName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 func secure(r *http.Request, trusted []netip.Prefix) bool {

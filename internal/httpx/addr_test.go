@@ -98,3 +98,21 @@ func TestRequireHTTPS(t *testing.T) {
 		})
 	}
 }
+
+func TestLoopbackHost(t *testing.T) {
+	t.Parallel()
+	h := LoopbackHost(http.NotFoundHandler())
+	for host, want := range map[string]int{
+		"127.0.0.1:8001": 404, "127.0.0.1": 404, "[::1]:8001": 404, "localhost:8001": 404, "LOCALHOST.": 404,
+		"node.localhost": 404, "": 404, "10.0.0.1:8001": 404, "evil.example:8001": 403, "localhost.evil.example": 403,
+		"127.0.0.1.evil.example": 403, "evillocalhost": 403,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("host %q: %d, want %d", host, w.Code, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// The bounds of every connection. A request's body has none by default, since
-// the gateway streams; see [ServerConfig.ReadTimeout].
+// The bounds of every connection. A request's body may take any time by default as
+// long as it moves, since the gateway streams; see [ServerConfig.ReadTimeout].
 const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
@@ -27,6 +28,7 @@ type ServerConfig struct {
 	Handler     http.Handler
 	Cert        *Cert         // nil: plain HTTP
 	ReadTimeout time.Duration // for a whole request; zero: none, for streams
+	BodyPause   time.Duration // without ReadTimeout, how long a body may stand still; zero: 1 min
 	Grace       time.Duration // how long requests may take to finish at a stop; zero: 10 s
 	Log         *slog.Logger  // nil: slog.Default()
 }
@@ -49,8 +51,12 @@ func NewServer(c ServerConfig) *Server {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	handler := reportPanics(s.log, c.Handler)
+	if c.ReadTimeout == 0 {
+		handler = limitPauses(cmp.Or(c.BodyPause, bodyPause), handler)
+	}
 	s.http = http.Server{
-		Handler:           c.Handler,
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       c.ReadTimeout,
 		IdleTimeout:       idleTimeout,

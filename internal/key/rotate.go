@@ -2,7 +2,6 @@ package key
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -202,7 +201,7 @@ func (r *Ring) find(p *plan, kid string) (*Key, *Spec, error) {
 // generate adds a new key to the plan.
 func (r *Ring) generate(p *plan, spec *Spec, alg jose.Algorithm, active time.Time) (*Key, error) {
 	if r.box == nil {
-		return nil, errors.New("make a key: this node has no signing master key")
+		return nil, fault.New(fault.Denied, "this node has no signing master key: run it where the door issue is open")
 	}
 	private, err := jose.Generate(alg, nextKid(spec, p.keys))
 	if err != nil {

@@ -61,8 +61,16 @@ func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Dur
 	return l.allow(maphash.String(l.seed, key), now)
 }
 
-// AllowAddr is [Limiter.Allow] for the holder of an address: an IPv4 address
-// by itself, an IPv6 address by its /64, since whoever has one has them all.
+// Network is what counts as one holder of addresses: an IPv4 address by itself, an
+// IPv6 address by its /64, since whoever has one has them all. An invalid address
+// has the zero Prefix.
+func Network(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	p, _ := a.Prefix(min(a.BitLen(), 64)) // its only error is an invalid address
+	return p
+}
+
+// AllowAddr is [Limiter.Allow] for the [Network] of an address.
 func (l *Limiter) AllowAddr(a netip.Addr, now time.Time) (ok bool, retryAfter time.Duration) {
 	if l.shards == nil {
 		return true, 0

@@ -89,6 +89,21 @@ func TestAllowAddr(t *testing.T) {
 
 // TestFullTable floods a small table: the flood as a whole gets no more than
 // its share, and a key that was counted before stays counted.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32",
+		"2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64",
+	} {
+		if got := Network(netip.MustParseAddr(addr)); got.String() != want {
+			t.Errorf("Network(%s) = %v, want %s", addr, got, want)
+		}
+	}
+	if got := Network(netip.Addr{}); got != (netip.Prefix{}) {
+		t.Errorf("Network of no address = %v", got)
+	}
+}
+
 func TestFullTable(t *testing.T) {
 	t.Parallel()
 	const n = 3

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +30,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	admitted *prometheus.CounterVec
-	issued   *prometheus.CounterVec
+	asked    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 }
 
@@ -47,8 +48,8 @@ func NewMetrics() *Metrics {
 	m.admitted = to.NewCounterVec(prometheus.CounterOpts{
 		Name: "carnet_gateway_admissions_total", Help: `Requests by the check that refused them, or "admitted".`,
 	}, []string{"outcome"})
-	m.issued = to.NewCounterVec(prometheus.CounterOpts{
-		Name: "carnet_tokens_issued_total", Help: `Requests for a token by grant, and by "ok" or the reason of the refusal.`,
+	m.asked = to.NewCounterVec(prometheus.CounterOpts{
+		Name: "carnet_token_requests_total", Help: `Requests for a token by grant, and by "ok" or the reason of the refusal.`,
 	}, []string{"grant", "outcome"})
 	m.reloads = to.NewCounterVec(prometheus.CounterOpts{
 		Name: "carnet_config_reloads_total", Help: "Reloads of the configuration that took force, or did not.",
@@ -68,14 +69,17 @@ func (m *Metrics) Exposition() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Handler counts the requests that h serves. Their route is the pattern of the
-// mux in h that matched, "other" if none did.
+// Handler counts the requests that h serves. Their route is the path of the pattern
+// that matched in h's mux, "other" if none did.
 func (m *Metrics) Handler(door string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(s, r)
 		route := r.Pattern
+		if _, path, ok := strings.Cut(route, " "); ok { // after the method
+			route = path
+		}
 		if route == "" || route == "/" {
 			route = "other"
 		}
@@ -101,13 +105,13 @@ func (m *Metrics) request(door, route string, status int, took time.Duration) {
 	m.duration.WithLabelValues(door, route).Observe(took.Seconds())
 }
 
-// Issued counts a request for a token; err says why there is none.
-func (m *Metrics) Issued(grant string, err error) {
+// TokenAsked counts a request for a token; err says why there is none.
+func (m *Metrics) TokenAsked(grant string, err error) {
 	outcome := "ok"
 	if err != nil {
 		outcome = fault.KindOf(err).String()
 	}
-	m.issued.WithLabelValues(grant, outcome).Inc()
+	m.asked.WithLabelValues(grant, outcome).Inc()
 }
 
 // Reload counts a reload of the configuration.

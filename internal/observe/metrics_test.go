@@ -47,15 +47,17 @@ func TestMetricsHandler(t *testing.T) {
 			t.Errorf("Flush() = %v", err)
 		}
 	})
+	mux.HandleFunc("/keysets/{name}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) })
 	mux.HandleFunc("/", http.NotFound)
 	h := m.Handler("issue", mux)
 	for _, path := range []string{"/keysets/a", "/keysets/b", "/keysets/none", "/wp-login.php", "/x"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 	}
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/keysets/a", nil))
 	text := scrape(t, m)
 	wantLines(t, text,
-		`carnet_http_requests_total{class="2xx",door="issue",route="GET /keysets/{name}"} 2`,
-		`carnet_http_requests_total{class="4xx",door="issue",route="GET /keysets/{name}"} 1`,
+		`carnet_http_requests_total{class="2xx",door="issue",route="/keysets/{name}"} 2`,
+		`carnet_http_requests_total{class="4xx",door="issue",route="/keysets/{name}"} 2`,
 		`carnet_http_requests_total{class="4xx",door="issue",route="other"} 2`,
 		`carnet_http_request_duration_seconds_count{door="issue",route="other"} 2`,
 	)
@@ -70,9 +72,9 @@ func TestMetricsCounts(t *testing.T) {
 	m.Admitted(gateway.Outcome{Route: "demo", Status: 200, Duration: 2 * time.Second})
 	m.Admitted(gateway.Outcome{Route: "demo", Refused: "jwt", Status: 401})
 	m.Admitted(gateway.Outcome{Refused: "route", Status: 404})
-	m.Issued("refresh_token", nil)
-	m.Issued("refresh_token", fault.New(fault.Unauthenticated, "no"))
-	m.Issued("password", errors.New("store is gone"))
+	m.TokenAsked("refresh_token", nil)
+	m.TokenAsked("refresh_token", fault.New(fault.Unauthenticated, "no"))
+	m.TokenAsked("password", errors.New("store is gone"))
 	m.Reload(true)
 	m.Reload(false)
 	m.Cache(func() carnet.CacheStats { return carnet.CacheStats{Hits: 7, Misses: 3, Bytes: 512} })
@@ -84,9 +86,9 @@ func TestMetricsCounts(t *testing.T) {
 		`carnet_http_requests_total{class="4xx",door="admit",route="other"} 1`,
 		`carnet_http_request_duration_seconds_bucket{door="admit",route="demo",le="1"} 1`,
 		`carnet_http_request_duration_seconds_bucket{door="admit",route="demo",le="2.5"} 2`,
-		`carnet_tokens_issued_total{grant="refresh_token",outcome="ok"} 1`,
-		`carnet_tokens_issued_total{grant="refresh_token",outcome="unauthenticated"} 1`,
-		`carnet_tokens_issued_total{grant="password",outcome="internal"} 1`,
+		`carnet_token_requests_total{grant="refresh_token",outcome="ok"} 1`,
+		`carnet_token_requests_total{grant="refresh_token",outcome="unauthenticated"} 1`,
+		`carnet_token_requests_total{grant="password",outcome="internal"} 1`,
 		`carnet_config_reloads_total{outcome="ok"} 1`,
 		`carnet_config_reloads_total{outcome="failed"} 1`,
 		`carnet_token_cache_hits_total 7`,

@@ -3,10 +3,10 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -25,8 +25,8 @@ import (
 // Options is what a node is made of. Config must be one that config.Load returned.
 type Options struct {
 	Config  *config.Config
-	Environ []string  // as os.Environ gives it
-	Stdin   io.Reader // for master keys that are read from there
+	Environ []string      // as os.Environ gives it
+	Stdin   *bufio.Reader // of the whole process: master keys take their lines, and no more
 	Log     *slog.Logger
 }
 
@@ -57,22 +57,34 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 			Organization: c.Organization, Dir: c.Secrets.Dir, Environ: o.Environ, Log: o.Log,
 		}),
 	}
-	boxes, err := newKeyReader(core.secrets, o.Environ, o.Stdin).open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	if core.store, err = sqlite.Open(ctx, strings.TrimPrefix(c.Store, "sqlite://")); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	core.Apps = app.New(app.Config{Store: core.store, Box: boxes.data})
-	core.Keys, err = key.New(key.Config{Specs: specs(c), Store: core.store, Box: boxes.signing})
-	if err == nil {
-		core.Users, err = user.New(user.Config{Store: core.store})
-	}
-	if err != nil {
+	if err := core.compose(ctx, newKeyReader(core.secrets, o.Environ, o.Stdin)); err != nil {
 		return nil, errors.Join(err, core.store.Close())
 	}
 	return core, nil
+}
+
+// compose makes the services over the store.
+func (c *Core) compose(ctx context.Context, masterKeys *keyReader) error {
+	used, err := whatIsSealed(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	boxes, err := masterKeys.open(ctx, c.Config, used)
+	if err != nil {
+		return err
+	}
+	c.Apps = app.New(app.Config{Store: c.store, Box: boxes.data, Signed: app.Signed{
+		Session: c.Config.Keys[config.STSSet].Algorithms, Access: c.Config.Keys[config.AccessSet].Algorithms,
+	}})
+	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Box: boxes.signing}); err != nil {
+		return err
+	}
+	c.Users, err = user.New(user.Config{Store: c.store})
+	return err
 }
 
 // specs are the configured key sets.

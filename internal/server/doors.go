@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/carnetproject/carnet"
@@ -26,11 +29,18 @@ const (
 	usersRemembered = 1 << 16
 )
 
+// networksPerUser is from how many networks somebody must try to be a user at once,
+// to keep the user out.
+const networksPerUser = 10
+
 // stsCache is for the access tokens that callers of the JWT service show.
 const stsCache = 4 << 20
 
-// InternalHandlers are the names that a service's internal:// URL may have.
-func InternalHandlers() []string { return []string{"device", "echo"} }
+// InternalHandlers are the names that a service's internal:// URL may have, each with
+// the door that must be open for it, "" for none.
+func InternalHandlers() map[string]string {
+	return map[string]string{"device": config.Issue, "echo": ""}
+}
 
 // issueDoor is the token service.
 func (s *Server) issueDoor() (http.Handler, error) {
@@ -47,6 +57,7 @@ func (s *Server) issueDoor() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.warnOfLateKeys()
 	clientAddr := httpx.ClientAddr(c.TrustedProxies)
 	mux := http.NewServeMux()
 	mux.Handle("/", httpx.Handler(httpx.NotFound))
@@ -54,16 +65,28 @@ func (s *Server) issueDoor() (http.Handler, error) {
 		Issuer: c.Issuer, Apps: s.core.Apps, Users: s.core.Users, Tokens: tokens, Keys: s.core.Keys, ClientAddr: clientAddr,
 		LoginPerAddr: limit.New(c.Limits.LoginPerIP, addrsRemembered),
 		LoginPerUser: limit.New(c.Limits.LoginPerUser, usersRemembered),
+		LoginPerName: limit.New(limit.Rate{N: networksPerUser * c.Limits.LoginPerUser.N, Per: c.Limits.LoginPerUser.Per}, usersRemembered),
 		TokenPerApp:  limit.New(c.Limits.TokenPerApp, appsRemembered),
-		Observe:      func(g oauth.Grant, err error) { s.metrics.Issued(string(g), err) },
+		Observe:      func(g oauth.Grant, err error) { s.metrics.TokenAsked(string(g), err) },
 	}).Mount(mux)
 	sts.New(sts.Config{
 		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr,
 		PerAddr: limit.New(c.Limits.STSPerIP, addrsRemembered),
 		PerApp:  limit.New(c.Limits.STSPerApp, appsRemembered),
-		Observe: func(_ app.Identity, err error) { s.metrics.Issued("sts", err) },
+		Observe: func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
 	}).Mount(mux)
 	return mux, nil
+}
+
+// warnOfLateKeys names the key sets whose new keys sign before every verifier that
+// follows their JWKS must have them.
+func (s *Server) warnOfLateKeys() {
+	for _, name := range slices.Sorted(maps.Keys(s.core.Config.Keys)) {
+		if ahead := s.core.Config.Keys[name].PublishAhead.Std(); ahead < oauth.KeysMaxAge {
+			s.core.log.Warn("publish_ahead is shorter than a JWKS may be cached: after a rotation, verifiers may refuse good tokens",
+				slog.String("set", string(name)), slog.Duration("publish_ahead", ahead), slog.Duration("cached", oauth.KeysMaxAge))
+		}
+	}
 }
 
 // deviceDoor is the registration service, which only the gateway reaches.
@@ -95,14 +118,19 @@ func (s *Server) admitDoor(ctx context.Context) (*gateway.Gateway, error) {
 		}
 		o.Internal["device"] = h
 	}
-	return gateway.New(ctx, o)
+	return s.core.newGateway(ctx, o)
 }
 
 // Gateway returns the configured gateway for a look at its rules. It serves nothing.
 func (c *Core) Gateway(ctx context.Context) (*gateway.Gateway, error) {
 	o := c.gatewayOptions()
 	o.Internal["device"] = http.NotFoundHandler()
-	return gateway.New(ctx, o)
+	return c.newGateway(ctx, o)
+}
+
+func (c *Core) newGateway(ctx context.Context, o gateway.Options) (*gateway.Gateway, error) {
+	g, err := gateway.New(ctx, o)
+	return g, c.Config.Locate("gateway", err)
 }
 
 func (c *Core) gatewayOptions() gateway.Options {
@@ -110,7 +138,8 @@ func (c *Core) gatewayOptions() gateway.Options {
 		Config: c.Config.Gateway, Issuer: c.Config.Issuer, Audience: c.Config.Audience,
 		Secret: c.secrets.Resolve, KeySet: c.publicKeys,
 		Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
-		Cache:    carnet.NewCache(cacheBytes(c.Config)), Log: c.log, Trusted: c.Config.TrustedProxies,
+		Cache:    carnet.NewCache(cacheBytes(c.Config)), Log: c.log,
+		Trusted: c.Config.TrustedProxies, ClientAddr: httpx.ClientAddr(c.Config.TrustedProxies),
 	}
 }
 

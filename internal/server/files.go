@@ -31,7 +31,8 @@ func readOrMake(path string, value func() string) (secret.Bytes, error) {
 	return readPrivate(path)
 }
 
-// readPrivate reads a file that nobody else may read.
+// readPrivate reads a file that nobody else may read. An empty one is no secret: it
+// is what a full disk or a touch(1) leaves, and whoever shows nothing would know it.
 func readPrivate(path string) (secret.Bytes, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -44,7 +45,11 @@ func readPrivate(path string) (secret.Bytes, error) {
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	return secret.FromString(strings.TrimSpace(string(text))), nil
+	value := strings.TrimSpace(string(text))
+	if value == "" {
+		return secret.Bytes{}, fault.Newf(fault.Invalid, "%s is empty: write a secret to it, or delete it to have one made", path)
+	}
+	return secret.FromString(value), nil
 }
 
 // writePrivate makes a file of mode 0600 that is there whole or not at all. It does

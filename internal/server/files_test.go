@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,29 @@ func TestReadPrivateRefusesWhatOthersMayRead(t *testing.T) {
 	}
 }
 
+func TestReadPrivateRefusesNothing(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readOrMake(path, func() string { return "made" }); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("error = %v, want one that says that the file is empty", err)
+	}
+}
+
+func TestOnLoopback(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]bool{
+		"127.0.0.1:8001": true, "127.9.9.9:0": true, "[::1]:8001": true, "localhost:8001": true,
+		":8001": false, "0.0.0.0:8001": false, "[::]:8001": false, "10.0.0.1:8001": false, "admin.example:8001": false,
+	} {
+		if got := onLoopback(addr); got != want {
+			t.Errorf("onLoopback(%q) = %v, want %v", addr, got, want)
+		}
+	}
+}
+
 func TestMasterKeySources(t *testing.T) {
 	t.Parallel()
 	key := randomText(keyBytes)
@@ -81,7 +105,7 @@ func TestMasterKeySources(t *testing.T) {
 			c := config.Default()
 			c.MasterKeys = config.MasterKeys{Signing: tc.signing, Data: tc.data}
 			resolver := secretstore.New(secretstore.Config{Organization: "default", Dir: dir, Environ: environ})
-			m, err := newKeyReader(resolver, environ, strings.NewReader(tc.stdin)).open(t.Context(), c)
+			m, err := newKeyReader(resolver, environ, bufio.NewReader(strings.NewReader(tc.stdin))).open(t.Context(), c, sealed{})
 			switch {
 			case tc.bad == "" && (err != nil || m.signing == nil || m.data == nil):
 				t.Errorf("error = %v, want both keys", err)
@@ -100,7 +124,7 @@ func TestAdmitNodeReadsNoSigningKey(t *testing.T) {
 	c := config.Default()
 	c.Doors = []string{config.Admit}
 	c.MasterKeys = config.MasterKeys{Signing: "file:" + filepath.Join(dir, "signing"), Data: "file:" + filepath.Join(dir, "data")}
-	m, err := newKeyReader(secretstore.New(secretstore.Config{Organization: "default"}), nil, strings.NewReader("")).open(t.Context(), c)
+	m, err := newKeyReader(secretstore.New(secretstore.Config{Organization: "default"}), nil, nil).open(t.Context(), c, sealed{})
 	if err != nil || m.signing != nil || m.data == nil {
 		t.Fatalf("open() = %+v, %v: want the data key alone", m, err)
 	}

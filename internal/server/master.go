@@ -3,16 +3,19 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/secretstore"
+	"github.com/carnetproject/carnet/internal/store/sqlite"
 )
 
 // masters are the boxes that seal what the store must not show.
@@ -28,8 +31,29 @@ type keyReader struct {
 	stdin   *bufio.Reader
 }
 
-func newKeyReader(secrets *secretstore.Resolver, environ []string, stdin io.Reader) *keyReader {
-	r := &keyReader{secrets: secrets, environ: map[string]string{}, stdin: bufio.NewReader(stdin)}
+// sealed tells which master keys have sealed what is in the store. Without the same
+// ones it cannot be opened again.
+type sealed struct{ signing, data bool }
+
+// whatIsSealed looks into the store.
+func whatIsSealed(ctx context.Context, store *sqlite.Store) (s sealed, err error) {
+	keys, err := store.Keys(ctx)
+	if err != nil {
+		return s, err
+	}
+	apps, err := store.Apps(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.signing = len(keys) > 0
+	for _, a := range apps {
+		s.data = s.data || slices.ContainsFunc(a.Secrets, func(x app.Secret) bool { return x.Sealed != "" })
+	}
+	return s, nil
+}
+
+func newKeyReader(secrets *secretstore.Resolver, environ []string, stdin *bufio.Reader) *keyReader {
+	r := &keyReader{secrets: secrets, environ: map[string]string{}, stdin: stdin}
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
 		r.environ[name] = value
@@ -38,19 +62,19 @@ func newKeyReader(secrets *secretstore.Resolver, environ []string, stdin io.Read
 }
 
 // open reads the master keys that this node needs. The signing key is not even read
-// where nothing is issued.
-func (r *keyReader) open(ctx context.Context, c *config.Config) (m masters, err error) {
+// where nothing is issued. A file that is not there is made, unless its key is used.
+func (r *keyReader) open(ctx context.Context, c *config.Config, used sealed) (m masters, err error) {
 	if slices.Contains(c.Doors, config.Issue) {
-		if m.signing, err = r.box(ctx, "signing", c.MasterKeys.Signing); err != nil {
+		if m.signing, err = r.box(ctx, "signing", c.MasterKeys.Signing, used.signing); err != nil {
 			return masters{}, err
 		}
 	}
-	m.data, err = r.box(ctx, "data", c.MasterKeys.Data)
+	m.data, err = r.box(ctx, "data", c.MasterKeys.Data, used.data)
 	return m, err
 }
 
-func (r *keyReader) box(ctx context.Context, name, source string) (*seal.Box, error) {
-	text, err := r.read(ctx, name, source)
+func (r *keyReader) box(ctx context.Context, name, source string, used bool) (*seal.Box, error) {
+	text, err := r.read(ctx, source, used)
 	if err != nil {
 		return nil, fmt.Errorf("read master_keys.%s: %w", name, err)
 	}
@@ -61,21 +85,28 @@ func (r *keyReader) box(ctx context.Context, name, source string) (*seal.Box, er
 	return seal.NewBox(key)
 }
 
-func (r *keyReader) read(ctx context.Context, name, source string) (secret.Bytes, error) {
+func (r *keyReader) read(ctx context.Context, source string, used bool) (secret.Bytes, error) {
 	kind, rest, _ := strings.Cut(source, ":")
 	switch kind {
 	case "file":
-		return readOrMake(rest, func() string { return randomText(keyBytes) })
+		if !used {
+			return readOrMake(rest, func() string { return randomText(keyBytes) })
+		}
+		text, err := readPrivate(rest)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fault.Newf(fault.Invalid, "%s is missing, and what it sealed in the store cannot be opened without it: put it back", rest)
+		}
+		return text, err
 	case "env":
 		value, ok := r.environ[rest]
 		if !ok {
-			return secret.Bytes{}, fault.BadField("master_keys."+name, "environment variable "+rest+" is not set")
+			return secret.Bytes{}, fault.Newf(fault.Invalid, "environment variable %s is not set", rest)
 		}
 		return secret.FromString(value), nil
 	case "stdin":
 		line, err := r.stdin.ReadString('\n') // one line a key, signing first
 		if err != nil && line == "" {
-			return secret.Bytes{}, fault.BadField("master_keys."+name, "standard input has no line for it")
+			return secret.Bytes{}, fault.New(fault.Invalid, "standard input has no line for it")
 		}
 		return secret.FromString(line), nil
 	default:

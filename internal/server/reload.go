@@ -30,7 +30,7 @@ type reloader struct {
 }
 
 // Reload reads the configuration and applies what can change while the node runs:
-// the gateway. Other changes are named in the log; they need a restart.
+// the gateway, but for its cache. Other changes are named in the log; they need a restart.
 func (r *reloader) Reload(ctx context.Context) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,7 +52,9 @@ func (r *reloader) Reload(ctx context.Context) (err error) {
 	if needs := fixed(r.running, next); len(needs) > 0 {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "changes that need a restart", slog.Any("keys", needs))
 	}
+	cache := r.running.Gateway.Cache
 	r.running.Gateway = next.Gateway
+	r.running.Gateway.Cache = cache
 	return nil
 }
 
@@ -65,6 +67,9 @@ func fixed(running, next *config.Config) (keys []string) {
 		if f.IsExported() && f.Name != "Gateway" && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 			keys = append(keys, f.Tag.Get("yaml"))
 		}
+	}
+	if cacheBytes(running) != cacheBytes(next) {
+		keys = append(keys, "gateway.cache")
 	}
 	return keys
 }

@@ -6,11 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/carnetproject/carnet/internal/api/admin"
 	"github.com/carnetproject/carnet/internal/config"
@@ -31,14 +30,20 @@ type ServeOptions struct {
 
 // Server is a node that serves: its listeners are open, and [Server.Run] serves them.
 type Server struct {
-	core    *Core
-	opts    ServeOptions
-	metrics *observe.Metrics
-	health  *observe.Health
-	gateway *gateway.Gateway // nil where the admit door is closed
-	reload  *reloader
-	cert    *httpx.Cert // nil without TLS
-	servers []*httpx.Server
+	core      *Core
+	opts      ServeOptions
+	metrics   *observe.Metrics
+	health    *observe.Health
+	gateway   *gateway.Gateway // nil where the admit door is closed
+	reload    *reloader
+	cert      *httpx.Cert // nil without TLS
+	listeners []listener  // the operator's is the last
+}
+
+// listener is where one door is.
+type listener struct {
+	*httpx.Server
+	door, scheme string
 }
 
 // NewServer composes the doors that the configuration opens and opens their
@@ -62,7 +67,7 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 		if err != nil {
 			return s, err
 		}
-		if err := s.listen("listen.public", c.Listen.Public, s.public("issue", h), s.cert, 30*time.Second); err != nil {
+		if err := s.listen("issue", "listen.public", c.Listen.Public, httpx.ServerConfig{Handler: s.public("issue", h), Cert: s.cert, ReadTimeout: readTimeout}); err != nil {
 			return s, err
 		}
 	}
@@ -70,7 +75,7 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 		if s.gateway, err = s.admitDoor(ctx); err != nil {
 			return s, err
 		}
-		if err := s.listen("listen.gateway", c.Listen.Gateway, s.guard(s.gateway), s.cert, 0); err != nil {
+		if err := s.listen("admit", "listen.gateway", c.Listen.Gateway, httpx.ServerConfig{Handler: s.guard(s.gateway), Cert: s.cert}); err != nil {
 			return s, err
 		}
 	}
@@ -83,19 +88,34 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 	if err != nil {
 		return s, err
 	}
-	return s, s.listen("listen.admin", c.Listen.Admin, httpx.SafeHeaders(h), nil, 30*time.Second)
+	if onLoopback(c.Listen.Admin) {
+		h = httpx.LoopbackHost(h)
+	}
+	return s, s.listen("admin", "listen.admin", c.Listen.Admin, httpx.ServerConfig{Handler: httpx.SafeHeaders(h), ReadTimeout: readTimeout})
 }
 
-// listen opens one listener.
-func (s *Server) listen(field, addr string, h http.Handler, cert *httpx.Cert, read time.Duration) error {
+// onLoopback reports whether only this machine reaches a listener at addr.
+func onLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || host == "localhost"
+}
+
+// readTimeout is for a whole request to a handler of our own; the gateway streams.
+const readTimeout = 30 * time.Second
+
+// listen opens the listener of a door at addr, which the configuration has as field.
+func (s *Server) listen(door, field, addr string, c httpx.ServerConfig) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, field+": cannot listen on "+addr+" (is another node running?)", err)
 	}
-	s.servers = append(s.servers, httpx.NewServer(httpx.ServerConfig{
-		Listener: l, Handler: h, Cert: cert, ReadTimeout: read,
-		Grace: s.core.Config.ShutdownGrace.Std(), Log: s.core.log,
-	}))
+	scheme := "http"
+	if c.Cert != nil {
+		scheme = "https"
+	}
+	c.Listener, c.Grace, c.Log = l, s.core.Config.ShutdownGrace.Std(), s.core.log
+	s.listeners = append(s.listeners, listener{httpx.NewServer(c), door, scheme})
 	return nil
 }
 
@@ -103,8 +123,8 @@ func (s *Server) listen(field, addr string, h http.Handler, cert *httpx.Cert, re
 func (s *Server) close() (err error) {
 	stopped, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, server := range s.servers {
-		err = errors.Join(err, server.Run(stopped))
+	for _, l := range s.listeners {
+		err = errors.Join(err, l.Run(stopped))
 	}
 	return err
 }
@@ -147,39 +167,7 @@ func (s *Server) apply(ctx context.Context, c *config.Config) error {
 	if s.gateway == nil {
 		return nil
 	}
-	return s.gateway.Reload(ctx, c.Gateway)
-}
-
-// Run serves until ctx ends or a part fails, then lets running requests finish. It
-// returns nil on a clean stop.
-func (s *Server) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, server := range s.servers {
-		g.Go(func() error { return server.Run(ctx) })
-	}
-	if s.cert != nil {
-		g.Go(func() error { return s.cert.Run(ctx) })
-	}
-	g.Go(func() error { return s.core.follow(ctx, s.keysChanged) })
-	if s.core.signs() {
-		g.Go(func() error { return s.core.housekeep(ctx) })
-	}
-	g.Go(func() error { return s.reload.Run(ctx) })
-	g.Go(func() error {
-		for {
-			select {
-			case <-ctx.Done():
-				s.health.Drain()
-				return nil
-			case <-s.opts.Hangup:
-				_ = s.reload.Reload(ctx) // it has logged why not
-			}
-		}
-	})
-	if s.opts.Ready != nil {
-		s.opts.Ready()
-	}
-	return g.Wait()
+	return c.Locate("gateway", s.gateway.Reload(ctx, c.Gateway))
 }
 
 // keysChanged tells the gateway that key sets have changed.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -39,7 +41,13 @@ func load(t *testing.T, dir, yaml string) *config.Config {
 // run opens a core and calls f in its Run.
 func run(t *testing.T, c *config.Config, f func(context.Context, *Core) error) {
 	t.Helper()
-	core, err := Open(t.Context(), Options{Config: c, Stdin: strings.NewReader(""), Log: slog.New(slog.DiscardHandler)})
+	runLogged(t, c, slog.New(slog.DiscardHandler), f)
+}
+
+// runLogged is run with a log that somebody reads.
+func runLogged(t *testing.T, c *config.Config, log *slog.Logger, f func(context.Context, *Core) error) {
+	t.Helper()
+	core, err := Open(t.Context(), Options{Config: c, Stdin: bufio.NewReader(strings.NewReader("")), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +65,7 @@ func serve(t *testing.T, c *config.Config, f func(core *Core, base []string)) {
 		if err != nil {
 			return err
 		}
-		base := make([]string, len(s.servers))
-		for i, server := range s.servers {
-			base[i] = "http://" + server.Addr().String()
-		}
+		base := addresses(s)
 		ctx, stop := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
@@ -68,6 +73,14 @@ func serve(t *testing.T, c *config.Config, f func(core *Core, base []string)) {
 		stop()
 		return <-done
 	})
+}
+
+// addresses is where each listener is.
+func addresses(s *Server) (base []string) {
+	for _, l := range s.listeners {
+		base = append(base, "http://"+l.Addr().String())
+	}
+	return base
 }
 
 func get(t *testing.T, target, token string) int {
@@ -190,6 +203,36 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	b.Gateway.Services = []gateway.Service{{Name: "x"}}
 	if got := fixed(a, b); !slices.Equal(got, []string{"issuer", "tokens"}) {
 		t.Errorf("fixed() = %v, want issuer and tokens", got)
+	}
+	b = config.Default()
+	b.Gateway.Cache = 0 // the default
+	if got := fixed(a, b); len(got) != 0 {
+		t.Errorf("fixed() = %v without a cache, want nothing", got)
+	}
+	b.Gateway.Cache = 1 << 20
+	if got := fixed(a, b); !slices.Equal(got, []string{"gateway.cache"}) {
+		t.Errorf("fixed() = %v, want gateway.cache", got)
+	}
+}
+
+// TestReloadRemembersWhatWaits reloads twice: the second one has no other change.
+func TestReloadRemembersWhatWaits(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	next := config.Default()
+	next.Gateway.Cache = 1 << 20
+	r := &reloader{
+		load: func() (*config.Config, error) { return next, nil }, apply: func(context.Context, *config.Config) error { return nil },
+		observe: func(bool) {}, log: slog.New(slog.NewTextHandler(&log, nil)), running: config.Default(),
+	}
+	for range 2 {
+		log.Reset()
+		if err := r.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), `msg="changes that need a restart" keys=[gateway.cache]`) {
+			t.Errorf("the log says:\n%s", &log)
+		}
 	}
 }
 

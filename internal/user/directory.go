@@ -25,6 +25,8 @@ type store interface {
 	User(ctx context.Context, id ID) (User, error)                     // fault.NotFound
 	UserByName(ctx context.Context, name string) (User, error)         // fault.NotFound
 	Users(ctx context.Context) ([]User, error)
+	// RevokeFamiliesOf ends the refresh tokens of a subject.
+	RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error
 }
 
 // Config requires Store.
@@ -71,10 +73,8 @@ func (d *Directory) Add(ctx context.Context, name string, password secret.Bytes,
 	if err := checkPassword(password); err != nil {
 		return User{}, err
 	}
-	for i, s := range scopes {
-		if !validScope(s) {
-			return User{}, fault.BadField(fmt.Sprintf("scopes[%d]", i), `must be printable ASCII without blank, " and \`)
-		}
+	if err := checkScopes(scopes); err != nil {
+		return User{}, err
 	}
 	phc, err := d.hasher.hash(ctx, password)
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *Directory) rehash(ctx context.Context, u User, password secret.Bytes) e
 	})
 }
 
-// SetPassword replaces the user's password. It ends no session.
+// SetPassword replaces the user's password and does [Directory.SignOut].
 func (d *Directory) SetPassword(ctx context.Context, id ID, password secret.Bytes) error {
 	if err := checkPassword(password); err != nil {
 		return err
@@ -160,16 +160,47 @@ func (d *Directory) SetPassword(ctx context.Context, id ID, password secret.Byte
 	if err != nil {
 		return err
 	}
-	return d.edit(ctx, id, func(u *User) { u.Password = phc })
+	if err := d.edit(ctx, id, func(u *User) { u.Password = phc }); err != nil {
+		return err
+	}
+	return d.SignOut(ctx, id)
 }
 
-// Disable makes the user unable to sign in and to refresh. Access tokens that
-// are out stay good until they expire.
+// SetScopes replaces what the user's access tokens may carry. To take a scope away
+// does [Directory.SignOut], for a sign-in carries on what it began with.
+func (d *Directory) SetScopes(ctx context.Context, id ID, scopes []string) error {
+	if err := checkScopes(scopes); err != nil {
+		return err
+	}
+	fewer := false
+	err := d.edit(ctx, id, func(u *User) {
+		fewer = slices.ContainsFunc(u.Scopes, func(s string) bool { return !slices.Contains(scopes, s) })
+		u.Scopes = slices.Clone(scopes)
+	})
+	if err != nil || !fewer {
+		return err
+	}
+	return d.SignOut(ctx, id)
+}
+
+// SignOut ends all sign-ins of the user: their refresh tokens are good no more.
+// Access tokens that are out stay good until they expire.
+func (d *Directory) SignOut(ctx context.Context, id ID) error {
+	if err := d.store.RevokeFamiliesOf(ctx, string(id), d.clock()); err != nil {
+		return fmt.Errorf("sign user %s out: %w", id, err)
+	}
+	return nil
+}
+
+// Disable makes the user unable to sign in, and does [Directory.SignOut].
 func (d *Directory) Disable(ctx context.Context, id ID) error {
-	return d.edit(ctx, id, func(u *User) { u.Disabled = true })
+	if err := d.edit(ctx, id, func(u *User) { u.Disabled = true }); err != nil {
+		return err
+	}
+	return d.SignOut(ctx, id)
 }
 
-// Enable undoes Disable.
+// Enable lets the user sign in again.
 func (d *Directory) Enable(ctx context.Context, id ID) error {
 	return d.edit(ctx, id, func(u *User) { u.Disabled = false })
 }
@@ -218,9 +249,12 @@ func validName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) })
 }
 
-// validScope is RFC 6749 §3.3.
-func validScope(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r < 0x21 || r > 0x7e || r == '"' || r == '\\'
-	})
+// checkScopes wants scope tokens (RFC 6749 §3.3).
+func checkScopes(scopes []string) error {
+	for i, s := range scopes {
+		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) {
+			return fault.BadField(fmt.Sprintf("scopes[%d]", i), `must be printable ASCII without blank, " and \`)
+		}
+	}
+	return nil
 }

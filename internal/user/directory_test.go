@@ -23,6 +23,7 @@ var (
 type memory struct {
 	mu    sync.Mutex
 	users map[ID]User
+	ended []string // subjects whose sign-ins were ended
 	err   error
 }
 
@@ -80,6 +81,13 @@ func (m *memory) Users(context.Context) ([]User, error) {
 		all = append(all, u)
 	}
 	return all, m.err
+}
+
+func (m *memory) RevokeFamiliesOf(_ context.Context, subject string, _ time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = append(m.ended, subject)
+	return m.err
 }
 
 func open(t *testing.T) (*Directory, *memory) {
@@ -283,6 +291,74 @@ func TestSetPassword(t *testing.T) {
 	}
 	if err := d.SetPassword(t.Context(), "usr_nobody", next); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("unknown user: %v", err)
+	}
+}
+
+func TestWhatEndsSignIns(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(ctx context.Context, d *Directory, id ID) error
+		ends   bool
+	}{
+		"sign out":    {func(ctx context.Context, d *Directory, id ID) error { return d.SignOut(ctx, id) }, true},
+		"disable":     {func(ctx context.Context, d *Directory, id ID) error { return d.Disable(ctx, id) }, true},
+		"enable":      {func(ctx context.Context, d *Directory, id ID) error { return d.Enable(ctx, id) }, false},
+		"password":    {func(ctx context.Context, d *Directory, id ID) error { return d.SetPassword(ctx, id, password) }, true},
+		"same scopes": {func(ctx context.Context, d *Directory, id ID) error { return d.SetScopes(ctx, id, []string{"chat"}) }, false},
+		"another scope": {func(ctx context.Context, d *Directory, id ID) error {
+			return d.SetScopes(ctx, id, []string{"x", "chat"})
+		}, false},
+		"one for one": {func(ctx context.Context, d *Directory, id ID) error { return d.SetScopes(ctx, id, []string{"x"}) }, true},
+		"no scope":    {func(ctx context.Context, d *Directory, id ID) error { return d.SetScopes(ctx, id, nil) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, m := open(t)
+			u := add(t, d, "ada")
+			if err := tc.change(t.Context(), d, u.ID); err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			if tc.ends {
+				want = []string{string(u.ID)}
+			}
+			if diff := cmp.Diff(want, m.ended); diff != "" {
+				t.Errorf("sign-ins ended of (-want +got):\n%s", diff)
+			}
+			m.err = errors.New("disk on fire")
+			if err := tc.change(t.Context(), d, u.ID); err == nil {
+				t.Error("the store's error is hidden")
+			}
+		})
+	}
+}
+
+func TestSetScopes(t *testing.T) {
+	t.Parallel()
+	d, m := open(t)
+	u := add(t, d, "ada")
+	if err := d.SetScopes(t.Context(), u.ID, []string{"chat", "orders"}); err != nil {
+		t.Fatal(err)
+	}
+	u.Scopes = []string{"chat", "orders"}
+	if diff := cmp.Diff(u, m.users[u.ID]); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	for name, tc := range map[string]struct {
+		id     ID
+		scopes []string
+		want   fault.Kind
+	}{
+		"blank in scope": {u.ID, []string{"chat", "a b"}, fault.Invalid},
+		"empty scope":    {u.ID, []string{""}, fault.Invalid},
+		"nobody":         {"usr_nobody", nil, fault.NotFound},
+	} {
+		if err := d.SetScopes(t.Context(), tc.id, tc.scopes); fault.KindOf(err) != tc.want {
+			t.Errorf("%s: error = %v, want kind %v", name, err, tc.want)
+		}
+	}
+	if diff := cmp.Diff(u, m.users[u.ID]); diff != "" {
+		t.Errorf("refused, but stored (-want +got):\n%s", diff)
 	}
 }
 

@@ -36,7 +36,7 @@ func (d directory) Find(id app.ID) (*app.App, bool) {
 }
 
 func (d directory) Authenticate(id app.ID, given secret.Bytes, _ time.Time) (*app.App, error) {
-	if a, ok := d[id]; ok && !a.Disabled && given.Equal(secret.FromString("right+%")) {
+	if a, ok := d[id]; ok && !a.Disabled && !a.Public && given.Equal(secret.FromString("right+%")) {
 		return a, nil
 	}
 	return nil, fault.New(fault.Unauthenticated, "client authentication failed")
@@ -165,9 +165,11 @@ func open(t *testing.T, edit ...func(*Config)) *fixture {
 			"app_web": {ID: "app_web", AccessAlgorithm: jose.EdDSA, Scopes: []string{"read", "write"}, Origins: []string{"https://web.example"}},
 			"app_b+%": {ID: "app_b+%", AccessAlgorithm: jose.ES256, Origins: []string{"https://other.example"}},
 			"app_off": {ID: "app_off", Disabled: true},
+			"app_spa": {ID: "app_spa", Public: true, AccessAlgorithm: jose.ES256, Origins: []string{"https://web.example"}},
+			"app_old": {ID: "app_old", Public: true, Disabled: true},
 		},
 		Users: f.people, Tokens: issuer, Keys: f.ring, ClientAddr: httpx.ClientAddr(nil),
-		LoginPerAddr: limit.New(limit.Rate{}, 0), LoginPerUser: limit.New(limit.Rate{}, 0), TokenPerApp: limit.New(limit.Rate{}, 0),
+		LoginPerAddr: limit.New(limit.Rate{}, 0), LoginPerUser: limit.New(limit.Rate{}, 0), LoginPerName: limit.New(limit.Rate{}, 0), TokenPerApp: limit.New(limit.Rate{}, 0),
 		Observe: func(g Grant, _ error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()

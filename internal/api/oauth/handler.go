@@ -63,7 +63,8 @@ type Config struct {
 	ClientAddr func(*http.Request) netip.Addr
 
 	LoginPerAddr *limit.Limiter
-	LoginPerUser *limit.Limiter // by name, whether or not there is such a user
+	LoginPerUser *limit.Limiter // by name and network, whether or not there is such a user
+	LoginPerName *limit.Limiter // by name, from all networks; more than LoginPerUser
 	TokenPerApp  *limit.Limiter
 
 	Observe func(g Grant, err error) // called once per request for a token; nil: nobody looks

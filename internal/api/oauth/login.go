@@ -3,11 +3,13 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/token"
 	"github.com/carnetproject/carnet/internal/user"
@@ -34,8 +36,8 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) (token.Pair, error) {
 	h.cors().Mark(w.Header(), r.Header.Get("Origin"))
-	now := h.c.Clock()
-	if ok, after := h.c.LoginPerAddr.AllowAddr(h.c.ClientAddr(r), now); !ok {
+	now, addr := h.c.Clock(), h.c.ClientAddr(r)
+	if ok, after := h.c.LoginPerAddr.AllowAddr(addr, now); !ok {
 		return token.Pair{}, limited(after)
 	}
 	c, err := readCredentials(w, r)
@@ -50,13 +52,28 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) (token.Pair, er
 		}
 	}
 	keepFrom(w, r, a)
-	return h.signInTo(r.Context(), a, c, now)
+	if err := h.countTry(c.Username, addr, now); err != nil {
+		return token.Pair{}, err
+	}
+	return h.signInTo(r.Context(), a, c)
 }
 
-func (h *Handler) signInTo(ctx context.Context, a *app.App, c credentials, now time.Time) (token.Pair, error) {
-	if ok, after := h.c.LoginPerUser.Allow(user.Normalize(c.Username), now); !ok {
-		return token.Pair{}, limited(after)
+// countTry limits the tries to be one user, first those from one network and then
+// those from all. What the first refuses does not count for the second: else anyone
+// could lock a user out from a single place. And who guesses from many places is
+// still stopped.
+func (h *Handler) countTry(name string, addr netip.Addr, now time.Time) error {
+	name = user.Normalize(name)
+	if ok, after := h.c.LoginPerUser.Allow(limit.Network(addr).String()+" "+name, now); !ok {
+		return limited(after)
 	}
+	if ok, after := h.c.LoginPerName.Allow(name, now); !ok {
+		return limited(after)
+	}
+	return nil
+}
+
+func (h *Handler) signInTo(ctx context.Context, a *app.App, c credentials) (token.Pair, error) {
 	u, err := h.c.Users.Authenticate(ctx, c.Username, secret.FromString(c.Password))
 	if err != nil {
 		return token.Pair{}, err

@@ -129,10 +129,23 @@ func TestLoginLimits(t *testing.T) {
 	t.Run("per user", func(t *testing.T) {
 		t.Parallel()
 		f := open(t, func(c *Config) { c.LoginPerUser = limit.New(one, 10) })
-		refused(t, f.form(t, "/login", "username=ADA&password=wrong", "From", "192.0.2.1"), 401, "invalid_grant")
-		refused(t, f.form(t, "/login", good, "From", "192.0.2.2"), 429, "temporarily_unavailable")
-		refused(t, f.form(t, "/login", "username=eve&password=wrong", "From", "192.0.2.2"), 401, "invalid_grant")
-		refused(t, f.form(t, "/login", "username=eve&password=wrong", "From", "192.0.2.2"), 429, "temporarily_unavailable")
+		refused(t, f.form(t, "/login", "username=ADA&password=wrong", "From", "2001:db8::1"), 401, "invalid_grant")
+		refused(t, f.form(t, "/login", good, "From", "2001:db8::2"), 429, "temporarily_unavailable")
+		refused(t, f.form(t, "/login", "username=eve&password=wrong", "From", "2001:db8::2"), 401, "invalid_grant")
+		refused(t, f.form(t, "/login", "username=eve&password=wrong", "From", "2001:db8::2"), 429, "temporarily_unavailable")
+		granted(t, f.form(t, "/login", good, "From", "192.0.2.2"))
+	})
+	t.Run("per name", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, func(c *Config) {
+			c.LoginPerUser, c.LoginPerName = limit.New(one, 10), limit.New(limit.Rate{N: 2, Per: time.Minute}, 10)
+		})
+		refused(t, f.form(t, "/login", "username=ada&password=wrong", "From", "192.0.2.1"), 401, "invalid_grant")
+		for range 5 { // what one network tries beyond its limit keeps nobody out
+			refused(t, f.form(t, "/login", "username=ada&password=wrong", "From", "192.0.2.1"), 429, "temporarily_unavailable")
+		}
+		granted(t, f.form(t, "/login", good, "From", "192.0.2.2"))
+		refused(t, f.form(t, "/login", "username=Ada&password=wrong", "From", "192.0.2.3"), 429, "temporarily_unavailable")
 	})
 }
 

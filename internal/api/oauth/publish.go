@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/httpx"
@@ -12,9 +13,14 @@ import (
 	"github.com/carnetproject/carnet/internal/token"
 )
 
-// cacheFor is how long others may keep what is published. Key sets publish a key
-// longer than this before it signs.
-const cacheFor = "public, max-age=300"
+// KeysMaxAge is how long others may keep what is published. A key set should publish
+// a key for longer than this before it signs.
+const KeysMaxAge = 5 * time.Minute
+
+// cacheable lets others keep the answer.
+func cacheable(h http.Header) {
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(KeysMaxAge.Seconds())))
+}
 
 // accessKeys is the set of access tokens alone: a resource server that trusts
 // this document trusts no other token.
@@ -34,7 +40,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, set key.SetNam
 	sum := sha256.Sum256(body)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", cacheFor)
+	cacheable(header)
 	header.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body)) // knows If-None-Match and HEAD
 	return nil
@@ -51,7 +57,7 @@ type metadata struct {
 }
 
 func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", cacheFor)
+	cacheable(w.Header())
 	httpx.WriteJSON(w, http.StatusOK, metadata{
 		Issuer:                            h.c.Issuer,
 		TokenEndpoint:                     h.c.Issuer + "/oauth2/token",

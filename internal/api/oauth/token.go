@@ -46,7 +46,7 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request) (Grant, token.Pa
 		return g, token.Pair{}, err
 	}
 	keepFrom(w, r, a)
-	if a != nil {
+	if a != nil && !a.Public { // a public app's limit could be used up by anyone
 		if ok, after := h.c.TokenPerApp.Allow(string(a.ID), h.c.Clock()); !ok {
 			return g, token.Pair{}, limited(after)
 		}
@@ -62,8 +62,11 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request) (Grant, token.Pa
 // clientCredentials gives the app a token about itself (RFC 6749 §4.4), and no
 // refresh token: it can ask again.
 func (h *Handler) clientCredentials(r *http.Request, a *app.App, p params) (token.Pair, error) {
-	if a == nil {
+	switch {
+	case a == nil:
 		return token.Pair{}, errClient
+	case a.Public:
+		return token.Pair{}, errPublic
 	}
 	scope, err := token.Grant(p["scope"], a.Scopes)
 	if err != nil {
@@ -89,7 +92,8 @@ func (h *Handler) refresh(r *http.Request, a *app.App, p params) (token.Pair, er
 }
 
 // client authenticates the app by Basic or by the form, never both (RFC 6749
-// §2.3). It is nil if the request names no client at all.
+// §2.3). A public app has nothing to show but its id. It is nil if the request names
+// no client at all.
 func (h *Handler) client(r *http.Request, p params) (*app.App, error) {
 	id, given := app.ID(p["client_id"]), p["client_secret"]
 	headers := r.Header.Values("Authorization")
@@ -109,6 +113,10 @@ func (h *Handler) client(r *http.Request, p params) (*app.App, error) {
 			return nil, fault.BadField("client_id", "must be the client of the Authorization header, or be left out")
 		}
 		id, given = basicID, basicSecret
+	case given == "":
+		if a, ok := h.c.Apps.Find(id); ok && a.Public && !a.Disabled {
+			return a, nil
+		}
 	}
 	return h.c.Apps.Authenticate(id, secret.FromString(given), h.c.Clock())
 }

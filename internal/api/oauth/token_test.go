@@ -90,6 +90,10 @@ func TestTokenRefuses(t *testing.T) {
 		"secret not form-encoded":    {cc, []string{"Basic " + base64.StdEncoding.EncodeToString([]byte("app_web:right+%"))}, 401, "invalid_client", true},
 		"Bearer":                     {cc, []string{"Bearer x"}, 401, "invalid_client", true},
 		"broken Basic":               {cc, []string{"Basic !"}, 401, "invalid_client", true},
+		"public client":              {cc + "&client_id=app_spa", nil, 400, "unauthorized_client", false},
+		"public client, a secret":    {cc + "&client_id=app_spa&client_secret=right%2B%25", nil, 401, "invalid_client", false},
+		"public client, Basic":       {cc, []string{basicHeader("app_spa", "")}, 401, "invalid_client", true},
+		"public client, disabled":    {"grant_type=refresh_token&refresh_token=rt_x&client_id=app_old", nil, 401, "invalid_client", false},
 		"two headers":                {cc, []string{good, good}, 400, "invalid_request", false},
 		"two ways":                   {cc + "&client_secret=right%2B%25", []string{good}, 400, "invalid_request", false},
 		"another client_id":          {cc + "&client_id=app_off", []string{good}, 400, "invalid_request", false},
@@ -130,6 +134,7 @@ func TestRefresh(t *testing.T) {
 	}{
 		"without an app": {"", "", jose.ES256},
 		"with an app":    {"&client_id=app_web", inBody, jose.EdDSA},
+		"a public app":   {"&client_id=app_spa", "&client_id=app_spa", jose.ES256},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,6 +163,9 @@ func TestRefreshIsBoundToTheClient(t *testing.T) {
 		"an app's, shown without":        {"&client_id=app_web", ""},
 		"an app's, shown by another":     {"&client_id=app_web", "&client_id=app_b%2B%25&client_secret=right%2B%25"},
 		"signed in without, shown by it": {"", inBody},
+		"an app's, by a public one":      {"&client_id=app_web", "&client_id=app_spa"},
+		"a public app's, shown without":  {"&client_id=app_spa", ""},
+		"a public app's, by another":     {"&client_id=app_spa", inBody},
 	} {
 		f := open(t)
 		a := granted(t, f.form(t, "/login", "username=ada&password=correct+horse"+tc.login))
@@ -175,6 +183,21 @@ func TestTokenLimit(t *testing.T) {
 	refused(t, w, 429, "temporarily_unavailable")
 	if w.Header().Get("Retry-After") != "60" {
 		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
+	}
+}
+
+func TestPublicAppsAreNotLimitedTogether(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(c *Config) { c.TokenPerApp = limit.New(limit.Rate{N: 1, Per: time.Minute}, 10) })
+	const app = "&client_id=app_spa"
+	a := granted(t, f.form(t, "/login", "username=ada&password=correct+horse"+app))
+	for range 3 { // a stranger
+		refused(t, f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token=rt_x"+app), 400, "invalid_grant")
+	}
+	w := f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token="+a.RefreshToken+app, "Origin", "https://web.example")
+	granted(t, w)
+	if got := w.Header().Get("Access-Control-Allow-Origin"); got != "https://web.example" {
+		t.Errorf("Access-Control-Allow-Origin = %q: its page cannot read the answer", got)
 	}
 }
 

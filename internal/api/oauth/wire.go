@@ -41,6 +41,7 @@ type failure struct {
 var (
 	errClient    = fault.New(fault.Unauthenticated, "client authentication failed")
 	errGrantType = fault.BadField("grant_type", "must be client_credentials or refresh_token")
+	errPublic    = fault.BadField("grant_type", "must be refresh_token for a public app, which cannot prove who it is")
 )
 
 // loginError is what /login says of err: the one who is not proven is the person.
@@ -61,6 +62,8 @@ func tokenError(r *http.Request, err error) failure {
 	switch {
 	case errors.Is(err, errGrantType):
 		return failure{Code: "unsupported_grant_type", Description: describe(fault.Public(err)), status: http.StatusBadRequest, cause: err}
+	case errors.Is(err, errPublic):
+		return failure{Code: "unauthorized_client", Description: describe(fault.Public(err)), status: http.StatusBadRequest, cause: err}
 	case errors.Is(err, token.ErrGrant):
 		return failure{Code: "invalid_grant", Description: fault.Public(err).Msg, status: http.StatusBadRequest, cause: err}
 	}
@@ -108,8 +111,11 @@ func describe(e fault.Error) string {
 
 func writeError(w http.ResponseWriter, r *http.Request, f failure) {
 	level := slog.LevelInfo
-	if f.status >= http.StatusInternalServerError {
+	switch {
+	case f.status >= http.StatusInternalServerError:
 		level = slog.LevelError
+	case f.status == http.StatusTooManyRequests: // a flood must not flood the log
+		level = slog.LevelDebug
 	}
 	httpx.LogFrom(r.Context()).LogAttrs(r.Context(), level, "token refused",
 		slog.String("path", r.URL.Path), slog.String("code", f.Code), slog.Any("err", f.cause))

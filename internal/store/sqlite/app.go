@@ -24,7 +24,7 @@ func (s *Store) Apps(ctx context.Context) ([]app.App, error) {
 func readApps(ctx context.Context, tx *sql.Tx, what string, id app.ID) ([]app.App, error) {
 	apps, err := collect(ctx, tx, what, scanApp, `
 		SELECT id, name, disabled, created, identity, trusted_networks, origins, audience,
-			session_algorithm, access_algorithm, scopes
+			session_algorithm, access_algorithm, scopes, public
 		FROM apps WHERE ?1 = '' OR id = ?1 ORDER BY created, id`, string(id))
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func readApps(ctx context.Context, tx *sql.Tx, what string, id app.ID) ([]app.Ap
 func scanApp(r rows) (a app.App, err error) {
 	err = r.Scan(&a.ID, &a.Name, &a.Disabled, (*stamp)(&a.Created), &a.Identity,
 		(*list[netip.Prefix])(&a.TrustedNetworks), (*list[string])(&a.Origins), &a.Audience,
-		&a.SessionAlgorithm, &a.AccessAlgorithm, (*list[string])(&a.Scopes))
+		&a.SessionAlgorithm, &a.AccessAlgorithm, (*list[string])(&a.Scopes), &a.Public)
 	return a, err
 }
 
@@ -68,8 +68,8 @@ func (s *Store) AddApp(ctx context.Context, a app.App) error {
 	return s.change(ctx, "add app", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO apps (name, disabled, created, identity, trusted_networks, origins, audience,
-				session_algorithm, access_algorithm, scopes, id)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
+				session_algorithm, access_algorithm, scopes, public, id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
 		if taken(err) {
 			return fault.Newf(fault.Conflict, "app %s exists already", a.ID)
 		}
@@ -98,7 +98,7 @@ func (s *Store) EditApp(ctx context.Context, id app.ID, edit func(*app.App) erro
 		a.ID = id
 		_, err = tx.ExecContext(ctx, `
 			UPDATE apps SET name = ?, disabled = ?, created = ?, identity = ?, trusted_networks = ?, origins = ?,
-				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ? WHERE id = ?`, appColumns(a)...)
+				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ?, public = ? WHERE id = ?`, appColumns(a)...)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func appColumns(a *app.App) []any {
 	return []any{
 		a.Name, a.Disabled, stamp(a.Created), a.Identity,
 		list[netip.Prefix](a.TrustedNetworks), list[string](a.Origins), a.Audience,
-		a.SessionAlgorithm, a.AccessAlgorithm, list[string](a.Scopes), a.ID,
+		a.SessionAlgorithm, a.AccessAlgorithm, list[string](a.Scopes), a.Public, a.ID,
 	}
 }
 

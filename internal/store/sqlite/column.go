@@ -58,6 +58,24 @@ func (l *list[T]) Scan(v any) error {
 	return nil
 }
 
+// document is JSON as a column: nil is empty, and so is NULL.
+type document json.RawMessage
+
+func (d *document) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*d = nil
+	case string:
+		*d = nil
+		if v != "" {
+			*d = document(v)
+		}
+	default:
+		return fmt.Errorf("JSON column holds %T", v)
+	}
+	return nil
+}
+
 // digest is a SHA-256 as a column.
 type digest [32]byte
 

@@ -69,6 +69,15 @@ func (s *Store) RevokeFamily(ctx context.Context, id token.FamilyID, now time.Ti
 	})
 }
 
+// RevokeFamiliesOf ends all families of a subject, as [Store.RevokeFamily] does one.
+func (s *Store) RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error {
+	return s.write(ctx, "revoke families", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx,
+			`UPDATE families SET revoked = ? WHERE subject = ? AND revoked IS NULL`, stamp(now), subject)
+		return err
+	})
+}
+
 // DeleteExpiredFamilies forgets the families that expired before the given time,
 // and tells how many they were.
 func (s *Store) DeleteExpiredFamilies(ctx context.Context, before time.Time) (int, error) {

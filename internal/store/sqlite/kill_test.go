@@ -19,15 +19,22 @@ import (
 	"github.com/carnetproject/carnet/internal/user"
 )
 
-// childPath and childName make the test binary the process that gets killed.
+// childPath, childWork and childName make the test binary the process that gets killed.
 const (
 	childPath = "SQLITE_TEST_CHILD_PATH"
+	childWork = "SQLITE_TEST_CHILD_WORK"
 	childName = "SQLITE_TEST_CHILD_NAME"
 )
 
+// works are what it may do. Each prints a line for what has been acknowledged.
+var works = map[string]func(path, name string) error{
+	"write": writeUntilKilled,
+	"chat":  chatUntilKilled,
+}
+
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childPath); path != "" {
-		if err := writeUntilKilled(path, os.Getenv(childName)); err != nil {
+		if err := works[os.Getenv(childWork)](path, os.Getenv(childName)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -78,7 +85,7 @@ func TestKill(t *testing.T) {
 	var acked []string
 	for round := range 6 {
 		name := fmt.Sprint("r", round)
-		acked = append(acked, killAfter(t, path, name, 1+rand.IntN(400))...)
+		acked = append(acked, killAfter(t, path, "write", name, 1+rand.IntN(400))...)
 		if err := here.AddUser(t.Context(), user.User{ID: user.ID(name), Name: name}); err != nil {
 			t.Fatalf("write after kill %d: %v", round, err)
 		}
@@ -108,11 +115,11 @@ func TestKill(t *testing.T) {
 	t.Logf("%d writes were acknowledged, %d users are there", len(acked), len(users))
 }
 
-// killAfter returns all rows that the child acknowledged before it died, at least n.
-func killAfter(t *testing.T, path, name string, n int) (acked []string) {
+// killAfter returns all lines that the child printed before it died, at least n.
+func killAfter(t *testing.T, path, work, name string, n int) (acked []string) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), childPath+"="+path, childName+"="+name)
+	child.Env = append(os.Environ(), childPath+"="+path, childWork+"="+work, childName+"="+name)
 	var complaints strings.Builder
 	child.Stderr = &complaints
 	out, err := child.StdoutPipe()
@@ -141,7 +148,7 @@ func killAfter(t *testing.T, path, name string, n int) (acked []string) {
 		}
 	}
 	if err := child.Wait(); err == nil || len(acked) < n {
-		t.Fatalf("the child ended by itself after %d of %d rows: %v %s", len(acked), n, err, complaints.String())
+		t.Fatalf("the child ended by itself after %d of %d lines: %v %s", len(acked), n, err, complaints.String())
 	}
 	return acked
 }

@@ -24,11 +24,16 @@ import (
 // busyTimeout is how long a transaction waits for another process's.
 const busyTimeout = 5 * time.Second
 
+// walPages is the log's length at which a commit copies it into the file: 16 MB. Under
+// load most of a shorter log are pages that the next commits write again.
+const walPages = "wal_autocheckpoint(4000)"
+
 // Store is an open database. Reads work from [Open] to [Store.Close]; writes wait
 // for [Store.Run] to begin, and are refused once it has ended. Safe for concurrent use.
 type Store struct {
 	writer  *sql.DB // one connection
 	readers *sql.DB // read-only
+	chat    *chatWriter
 
 	queue   chan *write
 	running atomic.Bool
@@ -47,7 +52,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{queue: make(chan *write, maxQueue), stopped: make(chan struct{})}
-	s.writer, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)")
+	s.writer, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", walPages)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
@@ -56,6 +61,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.writer.Close())
 	}
 	if err := migrate(ctx, s.writer); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
+	}
+	if s.chat, err = newChatWriter(ctx, s.writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
 	}
 	return s, nil

@@ -120,6 +120,25 @@ func testRevokeFamily(t *testing.T, open Opener) {
 	}
 }
 
+func testRevokeFamiliesOf(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	one, two, earlier, other := sampleFamily("f1"), sampleFamily("f2"), sampleFamily("f3"), sampleFamily("f4")
+	earlier.Revoked, other.Subject = epoch, "u"
+	families := []*token.Family{&one, &two, &earlier, &other}
+	for _, f := range families {
+		must(t, s.AddFamily(ctx, *f))
+	}
+	must(t, s.RevokeFamiliesOf(ctx, "u1", epoch.Add(time.Second)))
+	must(t, s.RevokeFamiliesOf(ctx, "unknown", epoch))
+	must(t, s.RevokeFamiliesOf(ctx, "", epoch))
+	one.Revoked, two.Revoked = epoch.Add(time.Second), epoch.Add(time.Second)
+	for _, f := range families {
+		got, err := s.Family(ctx, f.ID)
+		must(t, err)
+		wantEqual(t, "family", got, *f)
+	}
+}
+
 func testDeleteExpiredFamilies(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	for i, expires := range []time.Time{epoch.Add(-time.Millisecond), epoch.Add(-time.Hour), epoch, {}} {

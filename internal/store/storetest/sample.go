@@ -35,7 +35,7 @@ func sampleKey(t *testing.T, set key.SetName) key.Key {
 // sampleApp has every member set.
 func sampleApp(id app.ID) app.App {
 	return app.App{
-		ID: id, Name: "The \"shop\" – 店", Disabled: true, Created: epoch,
+		ID: id, Name: "The \"shop\" – 店", Disabled: true, Public: true, Created: epoch,
 		Identity:        app.Trusted,
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 		Origins:         []string{"https://shop.example", "https://b.example:8443"},

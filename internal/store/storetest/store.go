@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -33,7 +34,10 @@ type Store interface {
 	AddFamily(ctx context.Context, f token.Family) error
 	RotateFamily(ctx context.Context, id token.FamilyID, current, next [32]byte, expires, now time.Time) (bool, error)
 	RevokeFamily(ctx context.Context, id token.FamilyID, now time.Time) error
+	RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error
 	DeleteExpiredFamilies(ctx context.Context, before time.Time) (int, error)
+
+	Chat
 
 	Version(ctx context.Context) (int64, error)
 	Ping(ctx context.Context) error
@@ -48,7 +52,7 @@ type Opener func(t *testing.T) Store
 // Run runs the suite. fresh makes a place for data that holds nothing yet.
 func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, Opener){
+	tests := map[string]func(*testing.T, Opener){
 		"keys keep all that they are":          testKeysRoundTrip,
 		"a kid stands for one key":             testKidIsOneKey,
 		"a revocation stays":                   testRevocationStays,
@@ -65,13 +69,16 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"a family rotates if all is right":     testRotateFamily,
 		"one of many rotations wins":           testRotateFamilyRace,
 		"a revocation of a family is the last": testRevokeFamily,
+		"a subject's families end together":    testRevokeFamiliesOf,
 		"expired families are forgotten":       testDeleteExpiredFamilies,
 		"the version moves with each change":   testVersion,
 		"one failure undoes nothing else":      testFailuresAreAlone,
 		"a cancelled write did not happen":     testCancel,
 		"what was written is there on reopen":  testReopen,
 		"two stores share the data":            testTwoStores,
-	} {
+	}
+	maps.Copy(tests, chatTests())
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, fresh(t))

@@ -1,0 +1,131 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+var (
+	errLeaseLost = errors.New("lease lost")
+	errTimeout   = errors.New("no answer in time")
+)
+
+// givenBackWithin is how long a stop waits for a turn to be given back.
+const givenBackWithin = 2 * time.Second
+
+// answer calls the bot for a turn, and ends the turn or lets it be tried again.
+func (c *caller) answer(ctx context.Context, t Turn) {
+	err := errors.New("no node survived the call")
+	if t.Attempt <= c.Attempts {
+		err = c.call(ctx, t)
+	}
+	switch {
+	case err == nil, errors.Is(err, errLeaseLost):
+	case ctx.Err() != nil:
+		// The node stops. Another need not wait for the lease to end.
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), givenBackWithin)
+		defer cancel()
+		c.retry(stop, t, c.Clock())
+	case t.Attempt >= c.Attempts:
+		c.log(ctx, slog.LevelError, "bot given up", t, err)
+		if err := c.Replies.GiveUp(ctx, t); err != nil {
+			c.log(ctx, slog.LevelError, "turn not ended", t, err)
+		}
+	default:
+		c.log(ctx, slog.LevelWarn, "bot failed", t, err)
+		c.retry(ctx, t, c.Clock().Add(backoff(t.Attempt)))
+	}
+}
+
+// call has the bot's answer committed. While the bot works the lease is kept.
+func (c *caller) call(ctx context.Context, t Turn) error {
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	work, cancel := context.WithTimeoutCause(work, c.Timeout, errTimeout)
+	defer cancel()
+	a, err := c.ask(work, stop, t)
+	if err == nil {
+		err = c.Replies.Reply(ctx, t, a)
+	}
+	if cause := context.Cause(work); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// ask calls the bot. A bot that panics fails.
+func (c *caller) ask(ctx context.Context, stop context.CancelCauseFunc, t Turn) (a Answer, err error) {
+	ctx, end := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		end()
+		keeper.Wait()
+	}()
+	keeper.Go(func() { c.keep(ctx, stop, t) })
+	return c.bot.Answer(ctx, t)
+}
+
+// A bot that has not answered after typingAfter is shown to be typing, and shown
+// again, since clients stop to show it after a while.
+const (
+	typingAfter = 400 * time.Millisecond
+	typingAgain = 4 * time.Second
+)
+
+// keep extends the lease and shows that the bot is at work until ctx ends. It calls
+// stop if the lease is lost; if the store cannot be asked it is kept in hope.
+func (c *caller) keep(ctx context.Context, stop context.CancelCauseFunc, t Turn) {
+	extend := time.NewTicker(c.Lease / 3)
+	defer extend.Stop()
+	typing := time.NewTimer(typingAfter)
+	defer typing.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-typing.C:
+			c.Replies.Typing(ctx, t)
+			typing.Reset(typingAgain)
+		case <-extend.C:
+			if held, err := c.Turns.ExtendTurn(ctx, t, c.Clock().Add(c.Lease)); err == nil && !held {
+				stop(errLeaseLost)
+				return
+			}
+		}
+	}
+}
+
+func (c *caller) retry(ctx context.Context, t Turn, at time.Time) {
+	if err := c.Turns.RetryTurn(ctx, t, at); err != nil {
+		c.log(ctx, slog.LevelWarn, "turn waits for its lease to end", t, err)
+	}
+}
+
+func (c *caller) log(ctx context.Context, level slog.Level, msg string, t Turn, err error) {
+	c.Log.LogAttrs(ctx, level, msg, slog.String("bot", string(c.id)), slog.String("conversation", t.Conversation),
+		slog.Int64("seq", t.Seq), slog.Int("attempt", t.Attempt), slog.Any("err", err))
+}
+
+// The wait before a turn is tried again is random, of up to firstBackoff, which
+// doubles with each attempt up to maxBackoff: bots that come back are not called by
+// everyone at once.
+const (
+	firstBackoff = time.Second
+	maxBackoff   = time.Minute
+)
+
+func backoff(attempt int) time.Duration {
+	most := maxBackoff
+	if n := attempt - 1; n < 6 {
+		most = min(firstBackoff<<max(n, 0), maxBackoff)
+	}
+	return rand.N(most)
+}

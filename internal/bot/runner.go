@@ -1,0 +1,141 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// RunnerConfig requires Turns and Replies; every other zero value has a default.
+type RunnerConfig struct {
+	Bots    Registry
+	Turns   turns
+	Replies replies
+
+	Workers  int           // calls of one bot at a time; default 64
+	Attempts int           // calls for one turn until it is given up; default 8
+	Timeout  time.Duration // of one call; default 1 min
+	Lease    time.Duration // how long a turn is kept from other nodes at a time; default 15 s
+	Poll     time.Duration // how often turns are looked for that nobody told of; default 1 s
+	Clock    func() time.Time
+	Log      *slog.Logger
+}
+
+// Runner calls bots for the turns that they owe. Each bot has workers of its own, so
+// that a slow one holds up no other, and of a conversation one turn is on at a time.
+// A node that dies leaves its turns to whoever looks first when the lease is over.
+type Runner struct {
+	c       RunnerConfig
+	callers map[ID]*caller
+}
+
+// NewRunner returns a runner. Nothing is called before Run.
+func NewRunner(c RunnerConfig) (*Runner, error) {
+	if c.Turns == nil || c.Replies == nil {
+		return nil, errors.New("bot: turns and replies are required")
+	}
+	if c.Workers == 0 {
+		c.Workers = 64
+	}
+	if c.Attempts == 0 {
+		c.Attempts = 8
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.Lease == 0 {
+		c.Lease = 15 * time.Second
+	}
+	if c.Poll == 0 {
+		c.Poll = time.Second
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	r := &Runner{c: c, callers: map[ID]*caller{}}
+	for id, b := range c.Bots {
+		r.callers[id] = &caller{RunnerConfig: c, id: id, bot: b, wake: make(chan struct{}, 1)}
+	}
+	return r, nil
+}
+
+// Run calls bots until ctx ends, gives back what was not answered by then, and
+// returns nil.
+func (r *Runner) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, c := range r.callers {
+		wg.Go(func() { c.run(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Wake says that the bot owes an answer. It returns at once. A bot that is not of
+// this runner's is another node's.
+func (r *Runner) Wake(id ID) {
+	if c := r.callers[id]; c != nil {
+		c.nudge()
+	}
+}
+
+// caller works on the turns of one bot.
+type caller struct {
+	RunnerConfig
+	id   ID
+	bot  Bot
+	wake chan struct{} // holds one: there may be turns
+
+	failing bool // whether the store could not be asked, for run alone
+}
+
+func (c *caller) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// run leases turns as workers are free, and waits for all of them at the end.
+func (c *caller) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	busy := make(chan struct{}, c.Workers)
+	poll := time.NewTicker(c.Poll)
+	defer poll.Stop()
+	for {
+		if free := cap(busy) - len(busy); free > 0 {
+			for _, t := range c.lease(ctx, free) {
+				busy <- struct{}{}
+				wg.Go(func() {
+					c.answer(ctx, t)
+					<-busy
+					c.nudge() // the conversation's next turn may be waiting for this one
+				})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		case <-poll.C:
+		}
+	}
+}
+
+func (c *caller) lease(ctx context.Context, limit int) []Turn {
+	now := c.Clock()
+	turns, err := c.Turns.LeaseTurns(ctx, c.id, now, now.Add(c.Lease), limit)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil && !c.failing {
+		c.Log.LogAttrs(ctx, slog.LevelError, "turns cannot be read", slog.String("bot", string(c.id)), slog.Any("err", err))
+	}
+	c.failing = err != nil
+	return turns
+}

@@ -1,0 +1,256 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/limit"
+)
+
+// Config requires Store, Bus and Bots; every other zero value has a default.
+type Config struct {
+	Store store
+	Bus   bus
+	Bots  func(bot.ID) bool // whether there is such a bot to talk to
+	Gate  Gate              // nil: every message may pass
+	Wake  func(bot.ID)      // called after a commit that has turns for the bot
+	Node  string            // unlike that of any other node; default: random
+
+	Limits Limits
+	Sweep  time.Duration // how often the store is asked for what the bus has lost; default 3 s
+	Clock  func() time.Time
+	Log    *slog.Logger
+}
+
+// Limits bounds what may be on the way. What is over is refused, never queued.
+type Limits struct {
+	Window int        // sends of one session that have no answer yet; default 32
+	Rate   limit.Rate // sends of one user; zero: no limit
+	Users  int        // whom Rate counts one by one at a time; default 65,536
+	Queue  int64      // bytes of messages that wait for their commit, of all sessions; default 64 MiB
+}
+
+// Engine carries the conversations that have a session on this node. Safe for
+// concurrent use.
+type Engine struct {
+	c      Config
+	rate   *limit.Limiter
+	queued atomic.Int64 // bytes, see Limits.Queue
+	crew   crew
+
+	births   *stripes // by user and bot: of two first sessions one makes the conversation
+	contexts *stripes // by conversation: a context is read, merged and written by one at a time
+
+	storeTrouble, busTrouble trouble
+
+	mu       sync.Mutex
+	rooms    map[ID]*room // those with a session
+	sessions int
+	drained  chan struct{} // nil before Drain; closed when the last session has gone
+	draining atomic.Bool
+}
+
+// New returns an engine that opens sessions at once, and takes messages while Run runs.
+func New(c Config) (*Engine, error) {
+	if c.Store == nil || c.Bus == nil || c.Bots == nil {
+		return nil, errors.New("chat: store, bus and bots are required")
+	}
+	if c.Wake == nil {
+		c.Wake = func(bot.ID) {}
+	}
+	if c.Node == "" {
+		c.Node = rand.Text()
+	}
+	if c.Limits.Window == 0 {
+		c.Limits.Window = 32
+	}
+	if c.Limits.Users == 0 {
+		c.Limits.Users = 1 << 16
+	}
+	if c.Limits.Queue == 0 {
+		c.Limits.Queue = 64 << 20
+	}
+	if c.Sweep == 0 {
+		c.Sweep = 3 * time.Second
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Engine{
+		c:            c,
+		rate:         limit.New(c.Limits.Rate, c.Limits.Users),
+		births:       newStripes(),
+		contexts:     newStripes(),
+		storeTrouble: trouble{log: c.Log, what: "chat store"},
+		busTrouble:   trouble{log: c.Log, what: "chat bus"},
+		rooms:        map[ID]*room{},
+	}, nil
+}
+
+// Run carries messages until ctx ends and returns nil when nothing is on the way any
+// more. Messages that had no place in the order by then are dropped without an
+// answer: their clients send them again when they resume.
+func (e *Engine) Run(ctx context.Context) error {
+	e.crew.enlist(ctx)
+	defer e.crew.dismiss()
+	tick := time.NewTicker(e.c.Sweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			e.sweep(ctx)
+		}
+	}
+}
+
+// Open opens a session for s, which is told nothing before [Session.Ready].
+// A conversation of another user is not found, like one that does not exist.
+func (e *Engine) Open(ctx context.Context, h Hello, s Sink) (*Session, error) {
+	c, err := e.conversation(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.Context) > 0 {
+		if err := e.setContext(ctx, c.ID, h.Context); err != nil {
+			return nil, err
+		}
+	}
+	return e.attach(c, h.After, s)
+}
+
+// conversation is the one that h is about, a new one if need be.
+func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error) {
+	if !e.c.Bots(h.Bot) {
+		return Conversation{}, &fault.Error{Kind: fault.NotFound, Field: "bot", Msg: "there is no such bot"}
+	}
+	if h.Conversation != "" {
+		c, err := e.own(ctx, h.User, h.Conversation)
+		if err == nil && c.Bot != h.Bot {
+			err = fault.BadField("bot", "must be the one that the conversation is with")
+		}
+		return c, err
+	}
+	c, err := e.c.Store.CurrentConversation(ctx, h.User, h.Bot)
+	if fault.KindOf(err) != fault.NotFound {
+		return c, err
+	}
+	unlock, err := e.births.lock(ctx, h.User.Issuer+"\x00"+h.User.Subject+"\x00"+string(h.Bot))
+	if err != nil {
+		return Conversation{}, err
+	}
+	defer unlock()
+	c, err = e.c.Store.CurrentConversation(ctx, h.User, h.Bot)
+	if fault.KindOf(err) != fault.NotFound {
+		return c, err
+	}
+	c = Conversation{
+		ID: ID("cnv_" + randomName()), Bot: h.Bot, User: h.User,
+		Context: json.RawMessage("{}"), Created: e.now(),
+	}
+	if err := e.c.Store.AddConversation(ctx, c, true); err != nil {
+		return Conversation{}, err
+	}
+	e.c.Wake(c.Bot)
+	return c, nil
+}
+
+// own is the conversation if it is u's.
+func (e *Engine) own(ctx context.Context, u User, id ID) (Conversation, error) {
+	c, err := e.c.Store.FindConversation(ctx, id)
+	if fault.KindOf(err) == fault.NotFound || err == nil && c.User != u {
+		err = &fault.Error{Kind: fault.NotFound, Field: "conversation", Msg: "there is no such conversation"}
+	}
+	if err != nil {
+		return Conversation{}, err
+	}
+	return c, nil
+}
+
+// MaxPage and DefaultPage are the messages of a page of [Engine.History].
+const (
+	MaxPage     = 100
+	DefaultPage = 20
+)
+
+// History answers the messages before a sequence number, oldest first, and whether
+// there are older ones. Before 0 is before the end; limit 0 is DefaultPage, and no
+// page has more than MaxPage.
+func (e *Engine) History(ctx context.Context, u User, id ID, before int64, limit int) ([]Message, bool, error) {
+	if _, err := e.own(ctx, u, id); err != nil {
+		return nil, false, err
+	}
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	ms, err := e.c.Store.MessagesBefore(ctx, id, before, min(limit, MaxPage))
+	if err != nil {
+		return nil, false, err
+	}
+	return ms, len(ms) > 0 && ms[0].Seq > 1, nil
+}
+
+// setContext merges set, an object, into the context of the conversation.
+func (e *Engine) setContext(ctx context.Context, id ID, set json.RawMessage) error {
+	return e.mergeContext(ctx, id, set, func(c Conversation, merged json.RawMessage) error {
+		if bytes.Equal(merged, c.Context) {
+			return nil
+		}
+		return e.c.Store.SetContext(ctx, id, merged)
+	})
+}
+
+// mergeContext calls write with the conversation and its context with set merged in. On this
+// node one at a time does so for a conversation; of two nodes the later one wins.
+func (e *Engine) mergeContext(ctx context.Context, id ID, set json.RawMessage, write func(c Conversation, merged json.RawMessage) error) error {
+	unlock, err := e.contexts.lock(ctx, string(id))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := e.c.Store.FindConversation(ctx, id)
+	if err != nil {
+		return err
+	}
+	merged, err := mergeObjects(c.Context, set)
+	if err != nil {
+		return err
+	}
+	return write(c, merged)
+}
+
+// publishTimeout bounds how long a bus that hangs holds up a conversation.
+const publishTimeout = 2 * time.Second
+
+func (e *Engine) publish(ctx context.Context, id ID, ev event) {
+	ev.Node = e.c.Node
+	data, err := ev.encode()
+	if err == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, publishTimeout)
+		defer cancel()
+		err = e.c.Bus.Publish(ctx, subject(id), data)
+	}
+	e.busTrouble.note(ctx, err)
+}
+
+func subject(id ID) string { return "conversation/" + string(id) }
+
+// now is the time in whole milliseconds, which is what stores keep.
+func (e *Engine) now() time.Time { return e.c.Clock().Truncate(time.Millisecond) }
+
+func randomName() string { return strings.ToLower(rand.Text()) }

@@ -1,0 +1,69 @@
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// maxInline is how many bytes of bodies an event carries along. Longer ones are read
+// from the store by the nodes that need them.
+const maxInline = 8 << 10
+
+// event tells other nodes what happened in a conversation.
+type event struct {
+	Node     string    `json:"node"`               // whose event it is: that node knows
+	Seq      int64     `json:"seq,omitempty"`      // the conversation has come so far
+	Messages []message `json:"messages,omitempty"` // the newest ones, in order
+	Typing   From      `json:"typing,omitempty"`
+	Read     int64     `json:"read,omitempty"`
+}
+
+// message is a [Message] as it travels on the bus.
+type message struct {
+	Seq  int64           `json:"seq"`
+	ID   string          `json:"id"`
+	From From            `json:"from"`
+	Body json.RawMessage `json:"body"`
+	At   time.Time       `json:"at"`
+}
+
+// said is the event of committed messages, in order and at least one.
+func said(ms []Message) event {
+	e := event{Seq: ms[len(ms)-1].Seq}
+	size := 0
+	for _, m := range ms {
+		if size += len(m.Body); size > maxInline {
+			return event{Seq: e.Seq}
+		}
+		e.Messages = append(e.Messages, message(m))
+	}
+	return e
+}
+
+func (e event) encode() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // a body arrives as it was sent
+	if err := enc.Encode(e); err != nil {
+		return nil, fmt.Errorf("write event: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func decodeEvent(data []byte) (event, error) {
+	var e event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return event{}, fmt.Errorf("read event: %w", err)
+	}
+	return e, nil
+}
+
+func (e event) messages() []Message {
+	ms := make([]Message, len(e.Messages))
+	for i, m := range e.Messages {
+		ms[i] = Message(m)
+	}
+	return ms
+}

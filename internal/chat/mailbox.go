@@ -1,0 +1,181 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+// maxBatch is how many messages of a conversation share a commit.
+const maxBatch = 64
+
+// retryBusy is the wait that is recommended to who is refused for want of room.
+const retryBusy = time.Second
+
+// send is a message on its way into the order.
+type send struct {
+	session *Session
+	draft   Draft
+}
+
+// size is what a send counts for in Limits.Queue.
+func (s send) size() int64 { return int64(len(s.draft.Body)+len(s.draft.ID)) + 256 }
+
+// enqueue puts a send into the mailbox or says why not. The room is locked.
+func (r *room) enqueue(s *Session, d Draft) *fault.Error {
+	e := r.engine
+	if len(s.pending) >= e.c.Limits.Window {
+		return &fault.Error{Kind: fault.Limited, Msg: "too many messages are on the way", RetryAfter: retryBusy}
+	}
+	if ok, wait := e.rate.Allow(s.conv.User.Issuer+"\x00"+s.conv.User.Subject, e.c.Clock()); !ok {
+		return &fault.Error{Kind: fault.Limited, Msg: "too many messages", RetryAfter: wait}
+	}
+	it := send{s, d}
+	if e.queued.Add(it.size()) > e.c.Limits.Queue {
+		e.queued.Add(-it.size())
+		return &fault.Error{Kind: fault.Unavailable, Msg: "too many messages wait", RetryAfter: retryBusy}
+	}
+	s.pending = append(s.pending, d.ID)
+	r.queue = append(r.queue, it)
+	r.work()
+	return nil
+}
+
+// work starts the mailbox, unless it runs or has nothing to do. The room is locked.
+func (r *room) work() {
+	if !r.working && (len(r.queue) > 0 || r.read > r.saved || r.typing) {
+		r.working = r.engine.crew.start(r.workAll)
+	}
+}
+
+// workAll does what there is to do, one thing at a time, messages first.
+func (r *room) workAll(ctx context.Context) {
+	for {
+		r.mu.Lock()
+		batch, read, typing := r.next(), int64(0), r.typing
+		if r.read > r.saved {
+			read = r.read
+		}
+		r.typing = false
+		if ctx.Err() != nil || len(batch) == 0 && read == 0 && !typing {
+			r.working = false
+			r.mu.Unlock()
+			r.release(batch)
+			return
+		}
+		r.mu.Unlock()
+
+		switch {
+		case len(batch) > 0:
+			r.commit(ctx, batch)
+		case typing:
+			r.engine.publish(ctx, r.id, event{Typing: FromUser})
+		}
+		if read > 0 && !r.save(ctx, read) && len(batch) == 0 {
+			r.mu.Lock()
+			r.working = false // the next sweep tries again
+			r.mu.Unlock()
+			return
+		}
+	}
+}
+
+// next takes a batch off the queue. Where a gate decides on each message a batch is
+// one message, so that what it let in does not wait while it ponders the next.
+func (r *room) next() []send {
+	n := min(len(r.queue), maxBatch)
+	if r.engine.c.Gate != nil {
+		n = min(n, 1)
+	}
+	batch := r.queue[:n:n]
+	if r.queue = r.queue[n:]; len(r.queue) == 0 {
+		r.queue = nil
+	}
+	return batch
+}
+
+func (r *room) release(batch []send) {
+	for _, it := range batch {
+		r.engine.queued.Add(-it.size())
+	}
+}
+
+// commit brings a batch into the order, and tells everyone.
+func (r *room) commit(ctx context.Context, batch []send) {
+	defer r.release(batch)
+	e := r.engine
+	if e.c.Gate != nil {
+		if err := r.admit(ctx, batch[0].draft); err != nil {
+			r.refuse(ctx, batch, err)
+			return
+		}
+	}
+	drafts := make([]Draft, len(batch))
+	for i, it := range batch {
+		drafts[i] = it.draft
+	}
+	ms, err := e.c.Store.AppendMessages(ctx, r.id, drafts, e.now())
+	e.storeTrouble.note(ctx, err)
+	if err != nil {
+		r.refuse(ctx, batch, err)
+		return
+	}
+	e.c.Wake(batch[0].session.conv.Bot)
+
+	ordered := slices.SortedFunc(slices.Values(ms), func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	r.mu.Lock()
+	for i, it := range batch {
+		it.session.ack(ms[i])
+	}
+	r.deliver(ordered)
+	r.mu.Unlock()
+	e.publish(ctx, r.id, said(ordered))
+}
+
+// admit asks the gate, which sees the conversation as the store has it now.
+func (r *room) admit(ctx context.Context, d Draft) error {
+	c, err := r.engine.c.Store.FindConversation(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	return r.engine.c.Gate.Admit(ctx, &c, d)
+}
+
+// refuse tells the senders of a batch that it was not let in. A message that was
+// committed all the same, and seen meanwhile, has its answer already.
+func (r *room) refuse(ctx context.Context, batch []send, err error) {
+	if ctx.Err() != nil {
+		return // the node stops: who sent it asks the next one
+	}
+	refusal, ok := errors.AsType[*fault.Error](err)
+	if !ok || refusal.Kind == fault.Internal {
+		r.engine.c.Log.LogAttrs(ctx, slog.LevelDebug, "message not taken", slog.String("conversation", string(r.id)), slog.Any("err", err))
+		refusal = &fault.Error{Kind: fault.Unavailable, Msg: "the message cannot be taken now", RetryAfter: retryBusy, Err: err}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, it := range batch {
+		if it.session.settle(it.draft.ID) {
+			it.session.sink.Nack(it.draft.ID, refusal)
+		}
+	}
+}
+
+// save brings the mark of what the user has read to the store and to other nodes.
+func (r *room) save(ctx context.Context, seq int64) bool {
+	err := r.engine.c.Store.SetRead(ctx, r.id, seq)
+	r.engine.storeTrouble.note(ctx, err)
+	if err != nil {
+		return false
+	}
+	r.mu.Lock()
+	r.saved = max(r.saved, seq)
+	r.mu.Unlock()
+	r.engine.publish(ctx, r.id, event{Read: seq})
+	return true
+}

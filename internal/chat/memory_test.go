@@ -1,0 +1,224 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+// memory is a store that forgets nothing and can be made to fail.
+type memory struct {
+	// before is called ahead of each use and may take its time or refuse. An error of
+	// after comes back from a write although it was done.
+	before, after func(ctx context.Context, what string) error
+
+	mu    sync.Mutex
+	all   map[ID]*record
+	order []ID // oldest first
+	calls map[string]int
+}
+
+// record is what memory has of one conversation.
+type record struct {
+	Conversation
+	messages []Message
+	turns    []bot.Turn // unfinished, oldest first
+	ready    time.Time  // when the oldest turn may be leased
+	welcomes int
+}
+
+func newMemory() *memory { return &memory{all: map[ID]*record{}, calls: map[string]int{}} }
+
+// use runs f on the conversation as if in a transaction.
+func (m *memory) use(ctx context.Context, what string, id ID, f func(*record) error) error {
+	if err := m.enter(ctx, what); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	r := m.all[id]
+	err := error(fault.New(fault.NotFound, "no such conversation"))
+	if r != nil {
+		err = f(r)
+	}
+	m.mu.Unlock()
+	if err == nil && m.after != nil {
+		err = m.after(ctx, what)
+	}
+	return err
+}
+
+func (m *memory) enter(ctx context.Context, what string) error {
+	m.mu.Lock()
+	m.calls[what]++
+	m.mu.Unlock()
+	if m.before != nil {
+		return m.before(ctx, what)
+	}
+	return ctx.Err()
+}
+
+func (m *memory) count(what string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.calls[what]
+}
+
+func (m *memory) FindConversation(ctx context.Context, id ID) (c Conversation, err error) {
+	err = m.use(ctx, "find", id, func(r *record) error { c = r.Conversation; return nil })
+	return c, err
+}
+
+func (m *memory) CurrentConversation(ctx context.Context, u User, b bot.ID) (Conversation, error) {
+	if err := m.enter(ctx, "current"); err != nil {
+		return Conversation{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range slices.Backward(m.order) {
+		if r := m.all[id]; r.User == u && r.Bot == b {
+			return r.Conversation, nil
+		}
+	}
+	return Conversation{}, fault.New(fault.NotFound, "no such conversation")
+}
+
+func (m *memory) AddConversation(ctx context.Context, c Conversation, welcome bool) error {
+	if err := m.enter(ctx, "add"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := &record{Conversation: c}
+	if welcome {
+		r.turns = append(r.turns, bot.Turn{Kind: bot.Welcome, MessageID: "welcome", At: c.Created})
+		r.welcomes++
+	}
+	m.all[c.ID] = r
+	m.order = append(m.order, c.ID)
+	return nil
+}
+
+func (m *memory) SetContext(ctx context.Context, id ID, object json.RawMessage) error {
+	return m.use(ctx, "context", id, func(r *record) error { r.Context = object; return nil })
+}
+
+func (m *memory) SetRead(ctx context.Context, id ID, seq int64) error {
+	return m.use(ctx, "read", id, func(r *record) error { r.ReadSeq = max(r.ReadSeq, seq); return nil })
+}
+
+func (m *memory) LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error) {
+	if err := m.enter(ctx, "last"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := map[ID]int64{}
+	for _, id := range ids {
+		if r := m.all[id]; r != nil {
+			last[id] = r.LastSeq
+		}
+	}
+	return last, nil
+}
+
+func (m *memory) AppendMessages(ctx context.Context, id ID, drafts []Draft, at time.Time) (ms []Message, err error) {
+	err = m.use(ctx, "append", id, func(r *record) error { ms = r.add(drafts, at); return nil })
+	return ms, err
+}
+
+func (r *record) add(drafts []Draft, at time.Time) []Message {
+	var ms []Message
+	for _, d := range drafts {
+		i := slices.IndexFunc(r.messages, func(m Message) bool { return m.ID == d.ID })
+		if i >= 0 {
+			ms = append(ms, r.messages[i])
+			continue
+		}
+		r.LastSeq++
+		m := Message{r.LastSeq, d.ID, d.From, d.Body, at}
+		r.messages = append(r.messages, m)
+		ms = append(ms, m)
+		if d.From == FromUser {
+			r.turns = append(r.turns, bot.Turn{Seq: m.Seq, Kind: bot.Message, MessageID: m.ID, Body: m.Body, At: at})
+		}
+	}
+	return ms
+}
+
+func (m *memory) FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage, at time.Time) (ms []Message, ended bool, err error) {
+	err = m.use(ctx, "finish", ID(t.Conversation), func(r *record) error {
+		n := len(r.turns)
+		r.turns = slices.DeleteFunc(r.turns, func(o bot.Turn) bool { return o.Seq == t.Seq })
+		if ended = len(r.turns) < n; !ended {
+			return nil
+		}
+		ms, r.ready = r.add(drafts, at), time.Time{}
+		if object != nil {
+			r.Context = object
+		}
+		return nil
+	})
+	return ms, ended, err
+}
+
+func (m *memory) MessagesBefore(ctx context.Context, id ID, before int64, limit int) (ms []Message, err error) {
+	err = m.use(ctx, "before", id, func(r *record) error {
+		ms = slices.DeleteFunc(slices.Clone(r.messages), func(m Message) bool { return before > 0 && m.Seq >= before })
+		ms = ms[max(0, len(ms)-limit):]
+		return nil
+	})
+	return ms, err
+}
+
+func (m *memory) MessagesAfter(ctx context.Context, id ID, after int64, limit int) (ms []Message, err error) {
+	err = m.use(ctx, "after", id, func(r *record) error {
+		ms = slices.Clone(r.messages[min(after, r.LastSeq):])
+		ms = ms[:min(limit, len(ms))]
+		return nil
+	})
+	return ms, err
+}
+
+// What bot.Runner asks of a store.
+
+func (m *memory) LeaseTurns(ctx context.Context, b bot.ID, now, until time.Time, limit int) ([]bot.Turn, error) {
+	if err := m.enter(ctx, "lease"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var turns []bot.Turn
+	for _, id := range m.order {
+		r := m.all[id]
+		if r.Bot != b || len(r.turns) == 0 || now.Before(r.ready) || len(turns) == limit {
+			continue
+		}
+		r.ready = until
+		r.turns[0].Attempt++
+		t := r.turns[0]
+		t.Conversation, t.Bot, t.User, t.Context = string(r.ID), r.Bot, r.User, r.Context
+		turns = append(turns, t)
+	}
+	return turns, nil
+}
+
+func (m *memory) ExtendTurn(ctx context.Context, t bot.Turn, until time.Time) (held bool, err error) {
+	err = m.use(ctx, "extend", ID(t.Conversation), func(r *record) error {
+		held = len(r.turns) > 0 && r.turns[0].Seq == t.Seq && r.turns[0].Attempt == t.Attempt
+		if held {
+			r.ready = until
+		}
+		return nil
+	})
+	return held, err
+}
+
+func (m *memory) RetryTurn(ctx context.Context, t bot.Turn, at time.Time) error {
+	_, err := m.ExtendTurn(ctx, t, at)
+	return err
+}

@@ -1,0 +1,91 @@
+package chat
+
+import (
+	"log/slog"
+	"sync"
+)
+
+// room is what the sessions of one conversation share on this node.
+type room struct {
+	engine *Engine
+	id     ID
+	refs   int // sessions, under the engine's lock
+	join   sync.Once
+	leave  func() // ends the subscription that join began
+
+	mu       sync.Mutex
+	sessions []*Session
+	known    int64 // the newest message that there is, as far as the room has heard
+	reading  bool  // whether it reads from the store what sessions lack
+
+	// The mailbox.
+	working     bool
+	queue       []send
+	read, saved int64 // how far the user has read, and how much of that the store knows
+	typing      bool  // other nodes are to be told
+}
+
+// deliver gives each session what it may take of ms, which are in order: the message
+// that follows its last one, and so on. What does not fit is caught up on.
+func (r *room) deliver(ms []Message) {
+	if len(ms) == 0 {
+		return
+	}
+	r.known = max(r.known, ms[len(ms)-1].Seq)
+	for _, s := range r.sessions {
+		if !s.ready {
+			continue
+		}
+		for _, m := range ms {
+			if m.Seq == s.last+1 {
+				s.take(m)
+			}
+		}
+	}
+	r.catchUp()
+}
+
+// tell calls f for the sinks of all sessions but one.
+func (r *room) tell(but *Session, f func(Sink)) {
+	for _, s := range r.sessions {
+		if s != but && s.ready {
+			f(s.sink)
+		}
+	}
+}
+
+// hear takes an event from the bus.
+func (r *room) hear(data []byte) {
+	ev, err := decodeEvent(data)
+	if err != nil {
+		r.engine.c.Log.Warn("event dropped", slog.Any("err", err))
+		return
+	}
+	if ev.Node == r.engine.c.Node {
+		return // the room knew before it told the bus
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deliver(ev.messages())
+	if ev.Seq > r.known {
+		r.known = ev.Seq
+		r.catchUp()
+	}
+	if ev.Typing != "" {
+		r.tell(nil, func(k Sink) { k.Typing(ev.Typing) })
+	}
+	if ev.Read > r.read {
+		r.read, r.saved = ev.Read, max(r.saved, ev.Read)
+		r.tell(nil, func(k Sink) { k.Read(ev.Read) })
+	}
+}
+
+// saw takes the newest sequence number that the store has, and goes on with what an
+// error or a full queue had stopped.
+func (r *room) saw(seq int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known = max(r.known, seq)
+	r.catchUp()
+	r.work()
+}

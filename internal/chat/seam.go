@@ -1,0 +1,65 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/bot"
+)
+
+// conversations is the part of the store that knows which there are.
+type conversations interface {
+	// FindConversation answers fault.NotFound if there is none.
+	FindConversation(ctx context.Context, id ID) (Conversation, error)
+	// CurrentConversation is the newest of the user with the bot; fault.NotFound if none.
+	CurrentConversation(ctx context.Context, u User, b bot.ID) (Conversation, error)
+	// AddConversation commits c, and the bot's turn to welcome its user if asked.
+	AddConversation(ctx context.Context, c Conversation, welcome bool) error
+	// LastSeqs leaves out conversations that are not there.
+	LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error)
+}
+
+// marks is the part of the store that notes what a conversation has beside messages.
+type marks interface {
+	SetContext(ctx context.Context, id ID, object json.RawMessage) error
+	// SetRead moves the mark of what the user has read, never backwards.
+	SetRead(ctx context.Context, id ID, seq int64) error
+}
+
+// messages is the part of the store that holds what was said.
+type messages interface {
+	// AppendMessages commits the drafts in their order, each with a turn for the bot,
+	// and returns a message for each. A draft whose ID is there already yields the
+	// message that is there, and no turn.
+	AppendMessages(ctx context.Context, id ID, drafts []Draft, at time.Time) ([]Message, error)
+	// FinishTurn commits the drafts, the end of the turn and the context, which nil
+	// leaves as it is. False: the turn had ended before, and nothing was written.
+	FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage, at time.Time) ([]Message, bool, error)
+	// MessagesBefore and MessagesAfter answer those next to a sequence number, oldest
+	// first. Before 0 is before the end.
+	MessagesBefore(ctx context.Context, id ID, before int64, limit int) ([]Message, error)
+	MessagesAfter(ctx context.Context, id ID, after int64, limit int) ([]Message, error)
+}
+
+type store interface {
+	conversations
+	marks
+	messages
+}
+
+// bus carries hints between nodes. What it loses costs time only.
+type bus interface {
+	Publish(ctx context.Context, subject string, data []byte) error
+	// Subscribe calls f, which does not block, for each event until cancel has returned.
+	Subscribe(subject string, f func(data []byte)) (cancel func())
+}
+
+// Gate decides on each message before it is committed. Safe for concurrent use; the
+// messages of one conversation come one at a time and in order.
+type Gate interface {
+	// Admit returns nil to let m in. A [fault.Error] is told to who sent it; any other
+	// error says only that the message cannot be taken now. It may take its time:
+	// nothing waits for it but the conversation's later messages.
+	Admit(ctx context.Context, c *Conversation, m Draft) error
+}

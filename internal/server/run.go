@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Run serves until ctx ends or a part fails. Then it takes no more requests and lets
+// the running ones finish; the operator's listener closes last, so that /readyz tells
+// of the stop. It returns nil on a clean one.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	s.serve(ctx, g)
+	if s.cert != nil {
+		g.Go(func() error { return s.cert.Run(ctx) })
+	}
+	g.Go(func() error { return s.core.follow(ctx, s.keysChanged) })
+	if s.core.signs() {
+		g.Go(func() error { return s.core.housekeep(ctx) })
+	}
+	g.Go(func() error { return s.reload.Run(ctx) })
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-s.opts.Hangup:
+				_ = s.reload.Reload(ctx) // it has logged why not
+			}
+		}
+	})
+	if s.opts.Ready != nil {
+		s.opts.Ready()
+	}
+	return g.Wait()
+}
+
+// serve runs the listeners in g. When ctx ends it stops them in order.
+func (s *Server) serve(ctx context.Context, g *errgroup.Group) {
+	doors, closeDoors := context.WithCancel(context.WithoutCancel(ctx))
+	operator, closeOperator := context.WithCancel(context.WithoutCancel(ctx))
+	var open sync.WaitGroup
+	for i, l := range s.listeners {
+		s.core.log.LogAttrs(ctx, slog.LevelInfo, "listening",
+			slog.String("door", l.door), slog.String("address", l.Addr().String()), slog.String("scheme", l.scheme))
+		if i == len(s.listeners)-1 {
+			g.Go(func() error { return l.Run(operator) })
+			continue
+		}
+		open.Add(1)
+		g.Go(func() error {
+			defer open.Done()
+			return l.Run(doors)
+		})
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		s.core.log.LogAttrs(ctx, slog.LevelInfo, "stopping", slog.Duration("grace", s.core.Config.ShutdownGrace.Std()))
+		s.health.Drain()
+		closeDoors()
+		open.Wait()
+		closeOperator()
+		return nil
+	})
+}

@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/chat"
+)
+
+const (
+	insertMessage = `
+		INSERT INTO messages (conversation, seq, id, sender, at, body) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (conversation, id) DO NOTHING`
+	selectMessageByID = `SELECT seq, id, sender, body, at FROM messages WHERE conversation = ? AND id = ?`
+)
+
+// AppendMessages commits the drafts in their order, each user's together with the
+// turn that the bot owes for it, and returns the messages that they have become. A
+// draft whose id the conversation has already writes nothing, and yields the message
+// that has it. An unknown conversation is a fault of kind NotFound.
+func (s *Store) AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at time.Time) ([]chat.Message, error) {
+	var messages []chat.Message
+	err := s.writeWhole(ctx, "append messages", func(ctx context.Context, tx *sql.Tx) error {
+		w := s.chat.in(ctx, tx)
+		p, err := w.find(ctx, id)
+		if err != nil {
+			return err
+		}
+		messages, err = w.append(ctx, p, drafts, at)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return messages, nil
+}
+
+// append adds the drafts at the end of a conversation.
+func (w *chatWriter) append(ctx context.Context, p *place, drafts []chat.Draft, at time.Time) ([]chat.Message, error) {
+	now := at.UnixMilli()
+	messages := make([]chat.Message, len(drafts))
+	for i, d := range drafts {
+		r, err := w.addMessage.ExecContext(ctx, p.key, p.last+1, d.ID, string(d.From), now, string(d.Body))
+		if err != nil {
+			return nil, err
+		}
+		added, err := r.RowsAffected()
+		if err != nil {
+			return nil, err
+		}
+		if added == 0 {
+			messages[i], err = scanMessage(w.messageByID.QueryRowContext(ctx, p.key, d.ID))
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		p.last++
+		messages[i] = chat.Message{Seq: p.last, ID: d.ID, From: d.From, Body: d.Body, At: time.UnixMilli(now).UTC()}
+		if d.From == chat.FromUser {
+			if _, err := w.addTurn.ExecContext(ctx, p.key, p.last, now); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return messages, nil
+}
+
+const selectMessages = `
+	SELECT seq, id, sender, body, at FROM messages
+	WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND `
+
+// MessagesBefore returns the newest messages before a number, oldest first, at most
+// limit; before 0 is from the end. An unknown conversation has none.
+func (s *Store) MessagesBefore(ctx context.Context, id chat.ID, before int64, limit int) ([]chat.Message, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	messages, err := collect(ctx, s.readers, "read messages", scanMessage,
+		selectMessages+`seq < ? ORDER BY seq DESC LIMIT ?`, id, before, max(0, limit))
+	slices.Reverse(messages)
+	return messages, err
+}
+
+// MessagesAfter returns the oldest messages after a number, oldest first, at most
+// limit. An unknown conversation has none.
+func (s *Store) MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error) {
+	return collect(ctx, s.readers, "read messages", scanMessage,
+		selectMessages+`seq > ? ORDER BY seq LIMIT ?`, id, after, max(0, limit))
+}
+
+func scanMessage(r rows) (m chat.Message, err error) {
+	var at int64
+	err = r.Scan(&m.Seq, &m.ID, (*string)(&m.From), (*[]byte)(&m.Body), &at)
+	m.At = time.UnixMilli(at).UTC()
+	return m, err
+}

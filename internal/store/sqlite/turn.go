@@ -1,0 +1,157 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/chat"
+)
+
+// Of a conversation's turns only the oldest has a time from which on it is ready, so
+// that the index of those times holds one entry a conversation, and not the queue
+// behind it. Whoever ends a turn makes the next one ready.
+const (
+	insertTurn = `
+		INSERT INTO turns (conversation, seq, bot, ready, attempt)
+		SELECT key, ?2, bot, CASE WHEN EXISTS (SELECT 1 FROM turns WHERE conversation = ?1) THEN NULL ELSE ?3 END, 0
+		FROM conversations WHERE key = ?1`
+	updateLease = `UPDATE turns SET ready = ?3, attempt = attempt + 1 WHERE conversation = ?1 AND seq = ?2`
+	deleteTurn  = `DELETE FROM turns WHERE conversation = ? AND seq = ?`
+	updateNext  = `
+		UPDATE turns SET ready = ?2 WHERE conversation = ?1 AND ready IS NULL
+			AND seq = (SELECT MIN(seq) FROM turns WHERE conversation = ?1)`
+	// selectReady names the index: without it all that waits would be read.
+	selectReady = `
+		SELECT t.conversation, t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at
+		FROM turns AS t INDEXED BY turns_ready
+			CROSS JOIN conversations AS c ON c.key = t.conversation
+			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq
+		WHERE t.bot = ? AND t.ready <= ? ORDER BY t.ready, t.conversation LIMIT ?`
+)
+
+// LeaseTurns returns turns of a bot, at most limit, that nobody else gets before
+// until: of each conversation the oldest one that has not ended, unless at now it is
+// leased or its retry is not due. Those that have been ready longest come first.
+func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time, limit int) ([]bot.Turn, error) {
+	var turns []bot.Turn
+	err := s.write(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
+		ready, err := collect(ctx, tx, "read turns", scanTurn, selectReady, of, now.UnixMilli(), max(0, limit))
+		if err != nil {
+			return err
+		}
+		lease := s.chat.in(ctx, tx).leaseTurn
+		for _, r := range ready {
+			if _, err := lease.ExecContext(ctx, r.key, r.turn.Seq, until.UnixMilli()); err != nil {
+				return err
+			}
+			r.turn.Attempt++
+			turns = append(turns, r.turn)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return turns, nil
+}
+
+// keyedTurn is a turn with the key of its conversation.
+type keyedTurn struct {
+	key  int64
+	turn bot.Turn
+}
+
+func scanTurn(r rows) (k keyedTurn, err error) {
+	var messageID sql.NullString
+	var began, at stamp
+	t := &k.turn
+	err = r.Scan(&k.key, &t.Seq, &t.Attempt, &t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject,
+		(*document)(&t.Context), &began, &messageID, (*document)(&t.Body), &at)
+	t.Kind, t.MessageID, t.At = bot.Message, messageID.String, time.Time(at)
+	if t.Seq == 0 {
+		t.Kind, t.MessageID, t.At = bot.Welcome, string(bot.Welcome), time.Time(began)
+	}
+	return k, err
+}
+
+// RetryTurn gives a lease back: the turn is ready again from at on. Nothing happens
+// if somebody else has leased it since, or it has ended.
+func (s *Store) RetryTurn(ctx context.Context, t bot.Turn, at time.Time) error {
+	_, err := s.setReady(ctx, "retry turn", t, at)
+	return err
+}
+
+// ExtendTurn keeps a lease until another time. It is false, and nothing happens, if
+// somebody else has leased the turn since, or it has ended.
+func (s *Store) ExtendTurn(ctx context.Context, t bot.Turn, until time.Time) (bool, error) {
+	return s.setReady(ctx, "extend turn", t, until)
+}
+
+// setReady moves the end of a lease, which its attempt names.
+func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.Time) (bool, error) {
+	var n int64
+	err := s.write(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
+		r, err := tx.ExecContext(ctx, `
+			UPDATE turns SET ready = ?
+			WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND seq = ? AND attempt = ?
+				AND ready IS NOT NULL`,
+			at.UnixMilli(), t.Conversation, t.Seq, t.Attempt)
+		if err != nil {
+			return err
+		}
+		n, err = r.RowsAffected()
+		return err
+	})
+	return err == nil && n == 1, err
+}
+
+// FinishTurn ends a turn: in one commit it adds the drafts of the answer, puts the
+// answer's context, unless nil, in the place of the conversation's, and makes the
+// conversation's next turn ready. Of a turn that has ended already nothing is
+// written, and false comes back: the first answer counts.
+func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, to json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
+	var messages []chat.Message
+	var ended bool
+	err := s.writeWhole(ctx, "finish turn", func(ctx context.Context, tx *sql.Tx) error {
+		w := s.chat.in(ctx, tx)
+		p, err := w.find(ctx, chat.ID(t.Conversation))
+		if errors.Is(err, errNoConversation) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if ended, err = w.finish(ctx, p.key, t.Seq, at); err != nil || !ended {
+			return err
+		}
+		if to != nil {
+			if _, err := tx.ExecContext(ctx, updateContext, p.key, string(to)); err != nil {
+				return err
+			}
+		}
+		messages, err = w.append(ctx, p, drafts, at)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return messages, ended, nil
+}
+
+// finish removes a turn and makes the next one ready. It is false if the turn was
+// not there.
+func (w *chatWriter) finish(ctx context.Context, key, seq int64, at time.Time) (bool, error) {
+	r, err := w.endTurn.ExecContext(ctx, key, seq)
+	if err != nil {
+		return false, err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return false, err
+	}
+	_, err = w.nextTurn.ExecContext(ctx, key, at.UnixMilli())
+	return err == nil, err
+}
