@@ -4,12 +4,12 @@ DATA      ?= data
 FUZZTIME  ?= 10s
 BIN       := $(CURDIR)/.bin
 
-.PHONY: run test lint bench tools setup fmt unit fuzz
+.PHONY: run test lint bench tools setup fmt unit web fuzz
 
 run: ## start carnet with a demo on an embedded store in $(DATA)
 	@$(GO) run ./cmd/carnet serve --demo --data $(DATA)
 
-test: setup fmt unit fuzz ## all that .ci/run runs
+test: setup fmt unit web fuzz ## all that .ci/run runs
 
 setup: tools
 	@scripts/setup-test
@@ -21,6 +21,9 @@ fmt: tools
 
 unit:
 	$(GO) test -race -timeout 8m ./...
+
+web: setup ## types and tests of the web SDK
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent types && npm test
 
 fuzz: ## $(FUZZTIME) for each fuzz target
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz

@@ -32,16 +32,38 @@ func newSnapshot(apps []App) *snapshot {
 }
 
 // SigningKey is the key that signs a's session tokens at now when its
-// SessionAlgorithm is symmetric: its newest valid secret. Each secret is opened
-// once per snapshot.
+// SessionAlgorithm is symmetric: its newest valid secret.
 func (d *Directory) SigningKey(a *App, now time.Time) (*jose.Key, error) {
 	newest := a.newest(now)
 	if newest == nil {
 		return nil, fault.Newf(fault.Denied, "app %s has no valid secret to sign with: rotate its secret", a.ID)
 	}
-	open := sync.OnceValues(func() (*jose.Key, error) { return d.open(a, newest) })
+	return d.opened(a, newest)
+}
+
+// VerificationKeys are the keys that may have signed a session token of a that is still
+// good at now: all valid secrets, so that a rotation refuses no token.
+func (d *Directory) VerificationKeys(a *App, now time.Time) ([]*jose.Key, error) {
+	var keys []*jose.Key
+	for i := range a.Secrets {
+		s := &a.Secrets[i]
+		if s.Sealed == "" || !s.Valid(now) {
+			continue
+		}
+		k, err := d.opened(a, s)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// opened opens a secret, once per snapshot.
+func (d *Directory) opened(a *App, s *Secret) (*jose.Key, error) {
+	open := sync.OnceValues(func() (*jose.Key, error) { return d.open(a, s) })
 	if e, ok := d.latest.Load().entries[a.ID]; ok {
-		kept, _ := e.keys.LoadOrStore(newest.ID, open)
+		kept, _ := e.keys.LoadOrStore(s.ID, open)
 		open = kept.(func() (*jose.Key, error))
 	}
 	return open()

@@ -41,7 +41,7 @@ func TestReply(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		kept := m.all[s.Conversation().ID]
+		kept := m.of(s.Conversation().ID)
 		if len(kept.messages) != 2 || len(kept.turns) != 0 || string(kept.Context) != `{"a":1,"c":3}` {
 			t.Fatalf("stored %+v", kept)
 		}
@@ -66,7 +66,7 @@ func TestReplyWithoutWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.want(t)
-		if kept := m.all[s.Conversation().ID]; len(kept.turns) != 0 {
+		if kept := m.of(s.Conversation().ID); len(kept.turns) != 0 {
 			t.Error("the turn goes on")
 		}
 	})
@@ -95,7 +95,7 @@ func TestReplyRefused(t *testing.T) {
 				if e, ok := errors.AsType[*fault.Error](err); !ok || e.Kind != tc.kind {
 					t.Errorf("Reply() = %v, want %v", err, tc.kind)
 				}
-				if kept := m.all[s.Conversation().ID]; len(kept.turns) != 1 || len(kept.messages) != 0 {
+				if kept := m.of(s.Conversation().ID); len(kept.turns) != 1 || len(kept.messages) != 0 {
 					t.Error("the turn has ended")
 				}
 			})
@@ -119,7 +119,7 @@ func TestGiveUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		kept := m.all[s.Conversation().ID]
+		kept := m.of(s.Conversation().ID)
 		if len(kept.turns) != 0 || len(kept.messages) != 2 {
 			t.Fatalf("stored %+v", kept)
 		}

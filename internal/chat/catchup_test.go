@@ -160,7 +160,7 @@ func TestOnlyTheNext(t *testing.T) {
 				for _, seq := range seqs {
 					ev := event{Node: "other", Seq: seq}
 					if seq <= 4 {
-						ev = said(m.all[id].messages[seq-1 : seq])
+						ev = said(m.of(id).messages[seq-1 : seq])
 						ev.Node = "other"
 					}
 					data, err := ev.encode()
@@ -232,12 +232,12 @@ func TestReadsGoOn(t *testing.T) {
 		fill(t, m, 3)
 		n := start(t, m, newDirect())
 		failing := true
-		m.before = func(_ context.Context, what string) error {
+		m.ahead(func(_ context.Context, what string) error {
 			if failing && (what == "after" || what == "last") {
 				return errors.New("disk gone")
 			}
 			return nil
-		}
+		})
 		_, k := n.open(t, hello)
 		if err := pause(t.Context(), 3*n.c.Sweep); err != nil {
 			t.Fatal(err)

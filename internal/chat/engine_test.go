@@ -44,7 +44,7 @@ func TestFirstHelloMakesAConversation(t *testing.T) {
 		if !regexp.MustCompile(`^cnv_[a-z2-7]{26}$`).MatchString(string(c.ID)) {
 			t.Errorf("id = %q", c.ID)
 		}
-		kept := m.all[c.ID]
+		kept := m.of(c.ID)
 		if kept.User != ann || kept.Bot != echo || string(kept.Context) != `{"page":"/loans"}` || kept.welcomes != 1 {
 			t.Errorf("stored %+v", kept)
 		}
@@ -67,7 +67,7 @@ func TestFirstHellosTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		m.before = func(ctx context.Context, _ string) error { return pause(ctx, time.Millisecond) }
+		m.ahead(func(ctx context.Context, _ string) error { return pause(ctx, time.Millisecond) })
 		n := start(t, m, newDirect())
 		var wg sync.WaitGroup
 		for range 8 {
@@ -187,12 +187,12 @@ func TestStopDropsWhatWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		m.before = func(ctx context.Context, what string) error {
+		m.ahead(func(ctx context.Context, what string) error {
 			if what == "append" {
 				<-ctx.Done() // a commit that hangs
 			}
 			return ctx.Err()
-		}
+		})
 		n := start(t, m, newDirect())
 		s, k := n.open(t, hello)
 		s.Send("a", body("x"))

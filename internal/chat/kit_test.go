@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,9 +18,8 @@ import (
 
 // direct is a bus that loses nothing and is never late.
 type direct struct {
-	fail error // what Publish returns
-
 	mu   sync.Mutex
+	down error // what Publish returns, and nothing arrives
 	subs map[*subscription]bool
 }
 
@@ -33,10 +31,8 @@ type subscription struct {
 func newDirect() *direct { return &direct{subs: map[*subscription]bool{}} }
 
 func (d *direct) Publish(_ context.Context, subject string, data []byte) error {
-	if d.fail != nil {
-		return d.fail
-	}
 	d.mu.Lock()
+	down := d.down
 	var to []*subscription
 	for s := range d.subs {
 		if s.subject == subject {
@@ -44,6 +40,9 @@ func (d *direct) Publish(_ context.Context, subject string, data []byte) error {
 		}
 	}
 	d.mu.Unlock()
+	if down != nil {
+		return down
+	}
 	for _, s := range to {
 		s.f(data)
 	}
@@ -60,6 +59,12 @@ func (d *direct) Subscribe(subject string, f func([]byte)) func() {
 		defer d.mu.Unlock()
 		delete(d.subs, s)
 	}
+}
+
+func (d *direct) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = err
 }
 
 func (d *direct) subscriptions() int {
@@ -199,7 +204,7 @@ func fill(t *testing.T, m *memory, n int) ID {
 func grow(t *testing.T, m *memory, id ID, n int) {
 	t.Helper()
 	for range n {
-		d := Draft{fmt.Sprint("a", m.all[id].LastSeq+1), FromUser, body("hi")}
+		d := Draft{fmt.Sprint("a", m.of(id).LastSeq+1), FromUser, body("hi")}
 		if _, err := m.AppendMessages(t.Context(), id, []Draft{d}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -219,11 +224,9 @@ func body(text string) json.RawMessage { return json.RawMessage(`{"text":"` + te
 
 // ids are those of the messages that the store has, in order.
 func (m *memory) ids(id ID) []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var ids []string
-	for _, message := range m.all[id].messages {
+	for _, message := range m.of(id).messages {
 		ids = append(ids, message.ID)
 	}
-	return slices.Clip(ids)
+	return ids
 }

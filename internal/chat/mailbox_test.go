@@ -18,12 +18,12 @@ import (
 // held makes every commit of messages wait until the returned function is called.
 func held(m *memory) (release func()) {
 	gate := make(chan struct{})
-	m.before = func(ctx context.Context, what string) error {
+	m.ahead(func(ctx context.Context, what string) error {
 		if what == "append" {
 			<-gate
 		}
 		return ctx.Err()
-	}
+	})
 	return func() { close(gate) }
 }
 
@@ -169,10 +169,10 @@ func TestStoreOutOfReach(t *testing.T) {
 				n := start(t, m, newDirect())
 				s, k := n.open(t, hello)
 				synctest.Wait()
-				m.before = func(context.Context, string) error { return tc.err }
+				m.ahead(func(context.Context, string) error { return tc.err })
 				s.Send("a", body("x"))
 				k.want(t, tc.want)
-				m.before = nil
+				m.ahead(free)
 				s.Send("a", body("x"))
 				k.want(t, "ack a 1", "message 1 user a")
 				if left := n.queued.Load(); left != 0 {
@@ -192,15 +192,15 @@ func TestCommittedAllTheSame(t *testing.T) {
 		n := start(t, m, newDirect())
 		s, k := n.open(t, hello)
 		synctest.Wait()
-		m.after = func(_ context.Context, what string) error {
+		m.behind(func(_ context.Context, what string) error {
 			if what == "append" {
 				return errors.New("connection reset")
 			}
 			return nil
-		}
+		})
 		s.Send("a", body("x"))
 		k.want(t, "nack a unavailable ")
-		m.after = nil
+		m.behind(free)
 		s.Send("a", body("x"))
 		k.want(t, "ack a 1", "message 1 user a")
 	})
@@ -216,12 +216,12 @@ func TestMessageOvertakesItsAnswer(t *testing.T) {
 		s, k := n.open(t, hello)
 		synctest.Wait()
 		returned := make(chan struct{})
-		m.after = func(_ context.Context, what string) error {
+		m.behind(func(_ context.Context, what string) error {
 			if what == "append" {
 				<-returned
 			}
 			return nil
-		}
+		})
 		s.Send("a", body("x"))
 		synctest.Wait()
 		n.sweep(t.Context())

@@ -11,16 +11,17 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
+// hook is called around each use of a memory, with the name of the use.
+type hook func(ctx context.Context, what string) error
+
 // memory is a store that forgets nothing and can be made to fail.
 type memory struct {
-	// before is called ahead of each use and may take its time or refuse. An error of
-	// after comes back from a write although it was done.
-	before, after func(ctx context.Context, what string) error
-
-	mu    sync.Mutex
-	all   map[ID]*record
-	order []ID // oldest first
-	calls map[string]int
+	mu     sync.Mutex
+	before hook // may take its time, or refuse
+	after  hook // its error comes back although the use was done
+	all    map[ID]*record
+	order  []ID // oldest first
+	calls  map[string]int
 }
 
 // record is what memory has of one conversation.
@@ -32,7 +33,34 @@ type record struct {
 	welcomes int
 }
 
-func newMemory() *memory { return &memory{all: map[ID]*record{}, calls: map[string]int{}} }
+func free(ctx context.Context, _ string) error { return ctx.Err() }
+
+func newMemory() *memory {
+	return &memory{before: free, after: free, all: map[ID]*record{}, calls: map[string]int{}}
+}
+
+// ahead sets what is called before each use.
+func (m *memory) ahead(h hook) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.before = h
+}
+
+// behind sets what is called after each use of a conversation.
+func (m *memory) behind(h hook) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.after = h
+}
+
+// of is a copy of what there is of a conversation.
+func (m *memory) of(id ID) record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := *m.all[id]
+	r.messages, r.turns = slices.Clone(r.messages), slices.Clone(r.turns)
+	return r
+}
 
 // use runs f on the conversation as if in a transaction.
 func (m *memory) use(ctx context.Context, what string, id ID, f func(*record) error) error {
@@ -45,21 +73,20 @@ func (m *memory) use(ctx context.Context, what string, id ID, f func(*record) er
 	if r != nil {
 		err = f(r)
 	}
+	after := m.after
 	m.mu.Unlock()
-	if err == nil && m.after != nil {
-		err = m.after(ctx, what)
+	if err != nil {
+		return err
 	}
-	return err
+	return after(ctx, what)
 }
 
 func (m *memory) enter(ctx context.Context, what string) error {
 	m.mu.Lock()
 	m.calls[what]++
+	before := m.before
 	m.mu.Unlock()
-	if m.before != nil {
-		return m.before(ctx, what)
-	}
-	return ctx.Err()
+	return before(ctx, what)
 }
 
 func (m *memory) count(what string) int {

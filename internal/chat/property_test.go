@@ -135,7 +135,7 @@ func (w *world) answered() bool {
 func (c *client) check() {
 	t := c.w.t
 	t.Helper()
-	history := c.w.store.all[c.conv].messages
+	history := c.w.store.of(c.conv).messages
 	if want, got := lines(history), lines(c.seen); !slices.Equal(want, got) {
 		t.Errorf("%s has not seen the history (-want +got):\n%s", c.name, cmp.Diff(want, got))
 	}

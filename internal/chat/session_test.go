@@ -28,7 +28,7 @@ func TestMessageReachesEverySession(t *testing.T) {
 		tab.want(t, "message 1 user a")
 		phone.want(t, "message 1 user a")
 		stranger.want(t)
-		if got := m.all[s.Conversation().ID].messages[0]; string(got.Body) != `{"text":"x"}` || got.At.Nanosecond()%1e6 != 0 {
+		if got := m.of(s.Conversation().ID).messages[0]; string(got.Body) != `{"text":"x"}` || got.At.Nanosecond()%1e6 != 0 {
 			t.Errorf("stored %+v", got)
 		}
 		if n := len(here.woken); n != 2 { // two conversations begun, by here and there; one message
@@ -143,7 +143,7 @@ func TestRead(t *testing.T) {
 		mine.want(t)
 		tabEar.want(t, "read 3", "read 5")
 		phone.want(t, "read 3", "read 5")
-		if got := m.all[id].ReadSeq; got != 5 {
+		if got := m.of(id).ReadSeq; got != 5 {
 			t.Errorf("stored %d, want 5", got)
 		}
 		if n := m.count("read"); n != 2 {
@@ -165,18 +165,18 @@ func TestReadSurvivesTheStore(t *testing.T) {
 		n := start(t, m, newDirect())
 		s, _ := n.open(t, Hello{User: ann, Bot: echo, After: FromNow})
 		synctest.Wait()
-		m.before = func(context.Context, string) error { return errors.New("disk gone") }
+		m.ahead(func(context.Context, string) error { return errors.New("disk gone") })
 		s.Read(5)
 		synctest.Wait()
-		if m.all[id].ReadSeq != 0 {
+		if m.of(id).ReadSeq != 0 {
 			t.Fatal("the store was in reach")
 		}
-		m.before = nil
+		m.ahead(free)
 		if err := pause(t.Context(), n.c.Sweep+time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if got := m.all[id].ReadSeq; got != 5 {
+		if got := m.of(id).ReadSeq; got != 5 {
 			t.Errorf("stored %d, want 5", got)
 		}
 	})
@@ -192,7 +192,7 @@ func TestSetContext(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := `{"a":1,"c":3}`
-		if got := string(m.all[s.Conversation().ID].Context); got != want {
+		if got := string(m.of(s.Conversation().ID).Context); got != want {
 			t.Errorf("context = %s, want %s", got, want)
 		}
 		if err := s.SetContext(t.Context(), json.RawMessage(`"c"`)); fault.KindOf(err) != fault.Invalid {

@@ -19,7 +19,7 @@ func TestBusDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, b := newMemory(), newDirect()
-		b.fail = errors.New("no route to host")
+		b.fail(errors.New("no route to host"))
 		var log bytes.Buffer
 		here := start(t, m, b, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		there := start(t, m, b)
@@ -36,7 +36,7 @@ func TestBusDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		phone.want(t, heardOf(1, 3)...)
-		b.fail = nil
+		b.fail(nil)
 		s.Send("a4", body("x"))
 		phone.want(t, heardOf(4, 4)...)
 		if got := strings.Count(log.String(), "chat bus out of reach") + strings.Count(log.String(), "chat bus back"); got != 2 {

@@ -94,13 +94,13 @@ type world struct {
 func newWorld(t *testing.T, seed uint64, servers int) *world {
 	d := newDice(seed)
 	w := &world{t: t, dice: d, store: newMemory(), bus: &rough{direct: newDirect(), dice: d}}
-	w.store.before = func(ctx context.Context, what string) error {
+	w.store.ahead(func(ctx context.Context, what string) error {
 		if err := pause(ctx, d.upTo(5*time.Millisecond)); err != nil {
 			return err
 		}
 		return w.fail(3)
-	}
-	w.store.after = func(context.Context, string) error { return w.fail(2) }
+	})
+	w.store.behind(func(context.Context, string) error { return w.fail(2) })
 	for range servers {
 		w.servers = append(w.servers, w.serve())
 	}

@@ -51,11 +51,12 @@ func (c serveCommand) Run(s *shell) error {
 	err = core.Run(s.ctx, func(ctx context.Context) error {
 		o := server.ServeOptions{ConfigPath: s.configFile(), Reload: s.load, Hangup: hangups(ctx)}
 		if c.Demo {
-			env, err := core.SeedDemo(ctx)
+			demo, err := core.SeedDemo(ctx)
 			if err != nil {
 				return err
 			}
-			o.Ready = func() { fmt.Fprint(s.Out, server.Welcome(cfg, env)) }
+			o.Demo = demo.Page
+			o.Ready = func() { fmt.Fprint(s.Out, server.Welcome(cfg, demo.EnvFile)) }
 		}
 		node, err := server.NewServer(ctx, core, o)
 		if err != nil {

@@ -6,6 +6,7 @@ package config
 import (
 	"net/netip"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -19,7 +20,7 @@ import (
 type Config struct {
 	Organization   string                  `yaml:"organization" doc:"The organization that SRNs name"`
 	Data           string                  `yaml:"data" doc:"Directory of the node's files; relative paths below lead from here"`
-	Doors          []string                `yaml:"doors" enum:"issue,admit" doc:"What this node does: issue tokens, admit requests"`
+	Doors          []string                `yaml:"doors" enum:"issue,admit,carry" doc:"What this node does: issue tokens, admit requests, carry conversations"`
 	Issuer         string                  `yaml:"issuer" doc:"The iss of access tokens, a URL; by default that of listen.public"`
 	Audience       string                  `yaml:"audience" doc:"The aud of access tokens; by default the issuer"`
 	Listen         Listen                  `yaml:"listen" doc:"Addresses to listen on, host:port"`
@@ -36,6 +37,7 @@ type Config struct {
 	Tokens         Tokens                  `yaml:"tokens" doc:"Lifetimes of tokens"`
 	Limits         Limits                  `yaml:"limits" doc:"How often requests may come: a count in each s, m or h, or none"`
 	Devices        Devices                 `yaml:"devices"`
+	Chat           Chat                    `yaml:"chat"`
 	Gateway        gateway.Config          `yaml:"gateway" doc:"Routes, services, consumers and plugins"`
 
 	from provenance
@@ -45,11 +47,12 @@ type Config struct {
 const (
 	Issue = "issue"
 	Admit = "admit"
+	Carry = "carry"
 )
 
 // Listen has the addresses of the three listeners.
 type Listen struct {
-	Public  string `yaml:"public" doc:"The token service"`
+	Public  string `yaml:"public" doc:"The token service and the chat"`
 	Gateway string `yaml:"gateway" doc:"The gateway"`
 	Admin   string `yaml:"admin" doc:"Admin API, metrics and health"`
 }
@@ -115,6 +118,13 @@ type Limits struct {
 // Devices says which key sets sign device tokens.
 type Devices struct {
 	Sets []key.SetName `yaml:"sets" doc:"Key sets with an issuer_prefix that devices may register with"`
+}
+
+// Chat is about conversations.
+type Chat struct {
+	Bots             []bot.ID   `yaml:"bots" enum:"echo,menu" doc:"Built-in bots to talk to"`
+	ConnectionsPerIP int        `yaml:"connections_per_ip" doc:"Sockets of one address at a time"`
+	SendsPerUser     limit.Rate `yaml:"sends_per_user" doc:"Messages of one user"`
 }
 
 // The key sets that every node has.

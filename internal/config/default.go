@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -22,7 +23,7 @@ func Default() *Config {
 	return &Config{
 		Organization:  "default",
 		Data:          "./data",
-		Doors:         []string{Issue, Admit},
+		Doors:         []string{Issue, Admit, Carry},
 		Listen:        Listen{Public: "127.0.0.1:8080", Gateway: "127.0.0.1:8000", Admin: "127.0.0.1:8001"},
 		ShutdownGrace: Duration(10 * time.Second),
 		Log:           Log{Level: "info", Format: "text"},
@@ -38,6 +39,11 @@ func Default() *Config {
 			LoginPerIP:   limit.Rate{N: 20, Per: time.Minute},
 			LoginPerUser: limit.Rate{N: 10, Per: time.Minute},
 			TokenPerApp:  limit.Rate{N: 60000, Per: time.Minute},
+		},
+		Chat: Chat{
+			Bots:             []bot.ID{"echo", "menu"},
+			ConnectionsPerIP: 256,
+			SendsPerUser:     limit.Rate{N: 600, Per: time.Minute},
 		},
 		Gateway: gateway.Config{Cache: 64 << 20},
 	}

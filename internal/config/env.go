@@ -14,7 +14,7 @@ const envPrefix = "CARNET_"
 // otherVariables start with CARNET_ and are not configuration: where the
 // configuration is, and what clients of a demonstration use.
 var otherVariables = []string{
-	"CARNET_CONFIG", "CARNET_APP_TOKEN", "CARNET_DEVICE_TOKEN", "CARNET_USER", "CARNET_PASSWORD",
+	"CARNET_CONFIG", "CARNET_APP_TOKEN", "CARNET_WEB_CLIENT_ID", "CARNET_DEVICE_TOKEN", "CARNET_USER", "CARNET_PASSWORD",
 	"CARNET_CLIENT_ID", "CARNET_CLIENT_SECRET", "CARNET_PUBLIC_URL", "CARNET_GATEWAY_URL", "CARNET_ADMIN_URL", "CARNET_ADMIN_SECRET",
 }
 

@@ -57,7 +57,7 @@ func TestLeafSet(t *testing.T) {
 		"list with blanks":  {"doors", " admit , issue ", "[admit issue]"},
 		"list of one":       {"doors", "admit", "[admit]"},
 		"empty list":        {"doors", "", "[]"},
-		"not in enum":       {"doors", "admit,out", "!must be issue or admit"},
+		"not in enum":       {"doors", "admit,out", "!must be issue, admit or carry"},
 		"nearly in enum":    {"log.level", "inof", `!did you mean "info"?`},
 		"algorithm":         {"keys.access.algorithms", "EdDSA,RS256", "[EdDSA RS256]"},
 		"unknown algorithm": {"keys.access.algorithms", "HS256", "!must be RS256"},

@@ -48,7 +48,7 @@ func (v *validator) names() {
 		v.bad("organization", "must be 1 to 128 letters, digits, or _ - $")
 	}
 	if len(v.Doors) == 0 {
-		v.bad("doors", "must name at least one of issue and admit")
+		v.bad("doors", "must name at least one of issue, admit and carry")
 	}
 	for i, d := range v.Doors {
 		if slices.Contains(v.Doors[:i], d) {

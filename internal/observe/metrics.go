@@ -137,6 +137,13 @@ func (m *Metrics) Cache(stats func() carnet.CacheStats) {
 	}, func() float64 { return float64(stats().Bytes) })
 }
 
+// Sockets shows how many chat connections there are. It is called once.
+func (m *Metrics) Sockets(count func() int) {
+	promauto.With(m.registry).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "carnet_chat_connections", Help: "Open chat connections.",
+	}, func() float64 { return float64(count()) })
+}
+
 // statusWriter remembers the status.
 type statusWriter struct {
 	http.ResponseWriter

@@ -17,6 +17,7 @@ import (
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secretstore"
 	"github.com/carnetproject/carnet/internal/store/sqlite"
 	"github.com/carnetproject/carnet/internal/user"
@@ -39,6 +40,7 @@ type Core struct {
 	Users  *user.Directory
 
 	store   *sqlite.Store
+	sealed  *seal.Box // under the data master key
 	secrets *secretstore.Resolver
 	log     *slog.Logger
 }
@@ -77,6 +79,7 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader) error {
 	if err != nil {
 		return err
 	}
+	c.sealed = boxes.data
 	c.Apps = app.New(app.Config{Store: c.store, Box: boxes.data, Signed: app.Signed{
 		Session: c.Config.Keys[config.STSSet].Algorithms, Access: c.Config.Keys[config.AccessSet].Algorithms,
 	}})

@@ -20,6 +20,7 @@ import (
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/web"
 )
 
 //go:embed demo.yaml
@@ -36,15 +37,46 @@ func DemoConfig(path string) error {
 // demoUser is who signs in to the demo.
 const demoUser = "ann"
 
-// SeedDemo makes the demo's app, user and secret at the first start, and writes
-// their values to demo.env in the data directory as shell variables, for people to
-// source. With that file in place it does nothing. Call it before the node serves, in
-// [Core.Run]. It returns the file's path.
-func (c *Core) SeedDemo(ctx context.Context) (path string, err error) {
-	path = filepath.Join(c.Config.Data, "demo.env")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
+// Demo is what the demo consists of.
+type Demo struct {
+	EnvFile string    // its values as shell variables, for people to source
+	Page    *web.Demo // what its page has to know
+}
+
+// webClient is the line of the demo's values that says which app its page is.
+const webClient = "CARNET_WEB_CLIENT_ID="
+
+// SeedDemo makes the demo's apps, user and secret at the first start, and writes
+// their values to demo.env in the data directory. With that file in place it only
+// reads it. Call it before the node serves, in [Core.Run].
+func (c *Core) SeedDemo(ctx context.Context) (*Demo, error) {
+	d := &Demo{EnvFile: filepath.Join(c.Config.Data, "demo.env"), Page: &web.Demo{}}
+	for _, id := range c.Config.Chat.Bots {
+		d.Page.Bots = append(d.Page.Bots, string(id))
 	}
+	if _, err := os.Stat(d.EnvFile); errors.Is(err, fs.ErrNotExist) {
+		values, err := c.seed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := writePrivate(d.EnvFile, "# The demo's values. Use them with: . "+d.EnvFile+"\n"+values); err != nil {
+			return nil, fmt.Errorf("write the demo's values: %w", err)
+		}
+	}
+	text, err := os.ReadFile(d.EnvFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the demo's values: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), webClient); ok {
+			d.Page.ClientID = id
+		}
+	}
+	return d, nil
+}
+
+// seed makes what the demo needs and returns its values.
+func (c *Core) seed(ctx context.Context) (string, error) {
 	token, err := c.demoAppToken()
 	if err != nil {
 		return "", err
@@ -53,6 +85,10 @@ func (c *Core) SeedDemo(ctx context.Context) (path string, err error) {
 	if err := c.demoUser(ctx, password); err != nil {
 		return "", err
 	}
+	page, _, err := c.Apps.Add(ctx, app.Registration{Name: "demo page", Public: true, SessionAlgorithm: jose.ES256})
+	if err != nil {
+		return "", fmt.Errorf("make demo app: %w", err)
+	}
 	a, appSecret, err := c.Apps.Add(ctx, app.Registration{
 		Name: "demo", Identity: app.Trusted, Scopes: []string{"demo"},
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
@@ -60,19 +96,19 @@ func (c *Core) SeedDemo(ctx context.Context) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("make demo app: %w", err)
 	}
-	return path, writePrivate(path, strings.Join([]string{
-		"# The demo's values. Use them with: . " + path,
+	return strings.Join([]string{
 		"CARNET_CLIENT_ID=" + string(a.ID),
 		"CARNET_CLIENT_SECRET=" + string(appSecret.Reveal()),
 		"CARNET_USER=" + demoUser,
 		"CARNET_PASSWORD=" + password,
 		"CARNET_APP_TOKEN=" + token,
-	}, "\n"))
+		webClient + string(page.ID),
+	}, "\n"), nil
 }
 
 // demoUser makes the user, or gives the one of an earlier start a new password.
 func (c *Core) demoUser(ctx context.Context, password string) error {
-	_, err := c.Users.Add(ctx, demoUser, secret.FromString(password), []string{"demo"})
+	_, err := c.Users.Add(ctx, demoUser, secret.FromString(password), []string{"demo", chatScope})
 	if fault.KindOf(err) != fault.Conflict {
 		return err
 	}
@@ -125,6 +161,7 @@ func Welcome(c *config.Config, envFile string) string {
 	return fmt.Sprintf(`
 carnet is up, with a demo. Its data are in %[1]s.
 
+  chat           %[2]s/  (sign in as %[6]s, password in demo.env, or come as a visitor)
   token service  %[2]s
   gateway        %[3]s
   metrics        %[4]s/metrics
@@ -151,5 +188,5 @@ Paste into another terminal:
   curl %[2]s/sts -d clientId=$CARNET_CLIENT_ID -d clientSecret=$CARNET_CLIENT_SECRET -d identity=ann@example.com
 
 Stop with Ctrl-C. Start again: everything is still there.
-`, c.Data, c.Issuer, gateway, admin, envFile)
+`, c.Data, c.Issuer, gateway, admin, envFile, demoUser)
 }

@@ -42,8 +42,8 @@ func InternalHandlers() map[string]string {
 	return map[string]string{"device": config.Issue, "echo": ""}
 }
 
-// issueDoor is the token service.
-func (s *Server) issueDoor() (http.Handler, error) {
+// issueDoor mounts the token service.
+func (s *Server) issueDoor(mux *http.ServeMux) error {
 	c := s.core.Config
 	tokens, err := token.New(token.Config{
 		Issuer: c.Issuer, Audience: c.Audience,
@@ -51,16 +51,14 @@ func (s *Server) issueDoor() (http.Handler, error) {
 		Keys: s.core.Keys, Apps: s.core.Apps, Families: s.core.store, Subjects: s.core.Users,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	access, err := newAccessVerifier(s.core.Keys, c.Issuer, c.Audience, carnet.NewCache(stsCache))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.warnOfLateKeys()
 	clientAddr := httpx.ClientAddr(c.TrustedProxies)
-	mux := http.NewServeMux()
-	mux.Handle("/", httpx.Handler(httpx.NotFound))
 	oauth.New(oauth.Config{
 		Issuer: c.Issuer, Apps: s.core.Apps, Users: s.core.Users, Tokens: tokens, Keys: s.core.Keys, ClientAddr: clientAddr,
 		LoginPerAddr: limit.New(c.Limits.LoginPerIP, addrsRemembered),
@@ -75,7 +73,7 @@ func (s *Server) issueDoor() (http.Handler, error) {
 		PerApp:  limit.New(c.Limits.STSPerApp, appsRemembered),
 		Observe: func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
 	}).Mount(mux)
-	return mux, nil
+	return nil
 }
 
 // warnOfLateKeys names the key sets whose new keys sign before every verifier that

@@ -21,6 +21,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.core.signs() {
 		g.Go(func() error { return s.core.housekeep(ctx) })
 	}
+	if s.carrier != nil {
+		g.Go(func() error {
+			return s.carrier.run(ctx, func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, s.core.Config.ShutdownGrace.Std())
+			})
+		})
+	}
 	g.Go(func() error { return s.reload.Run(ctx) })
 	g.Go(func() error {
 		for {

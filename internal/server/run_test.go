@@ -82,7 +82,7 @@ gateway:
 		return err
 	})
 	for _, want := range []string{
-		"msg=listening door=issue address=127.0.0.1:", "msg=listening door=admit", "msg=listening door=admin", "scheme=http", "msg=stopping grace=10s",
+		"msg=listening door=issue+carry address=127.0.0.1:", "msg=listening door=admit", "msg=listening door=admin", "scheme=http", "msg=stopping grace=10s",
 	} {
 		if strings.Count(log.String(), want) == 0 {
 			t.Errorf("the log lacks %s:\n%s", want, log)

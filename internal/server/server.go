@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/api/admin"
@@ -18,6 +19,7 @@ import (
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/observe"
+	"github.com/carnetproject/carnet/web"
 )
 
 // ServeOptions is what serving needs besides the core.
@@ -26,6 +28,7 @@ type ServeOptions struct {
 	Reload     func() (*config.Config, error) // reads the configuration again
 	Hangup     <-chan struct{}                // each receive reloads, as SIGHUP does; nil: never
 	Ready      func()                         // called once, when all listeners are open
+	Demo       *web.Demo                      // nil: no demo page
 }
 
 // Server is a node that serves: its listeners are open, and [Server.Run] serves them.
@@ -35,6 +38,7 @@ type Server struct {
 	metrics   *observe.Metrics
 	health    *observe.Health
 	gateway   *gateway.Gateway // nil where the admit door is closed
+	carrier   *carrier         // nil where the carry door is
 	reload    *reloader
 	cert      *httpx.Cert // nil without TLS
 	listeners []listener  // the operator's is the last
@@ -62,12 +66,12 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 			return s, fault.Wrap(fault.Invalid, "tls: certificate cannot be used", err)
 		}
 	}
-	if core.signs() {
-		h, err := s.issueDoor()
+	if doors := s.publicDoors(); len(doors) > 0 {
+		h, err := s.publicHandler()
 		if err != nil {
 			return s, err
 		}
-		if err := s.listen("issue", "listen.public", c.Listen.Public, httpx.ServerConfig{Handler: s.public("issue", h), Cert: s.cert, ReadTimeout: readTimeout}); err != nil {
+		if err := s.listen(strings.Join(doors, "+"), "listen.public", c.Listen.Public, httpx.ServerConfig{Handler: h, Cert: s.cert, ReadTimeout: readTimeout}); err != nil {
 			return s, err
 		}
 	}
@@ -137,9 +141,27 @@ func (s *Server) guard(h http.Handler) http.Handler {
 	return h
 }
 
-// public is guard for handlers of our own.
-func (s *Server) public(door string, h http.Handler) http.Handler {
-	return s.guard(httpx.SafeHeaders(s.metrics.Handler(door, h)))
+// publicDoors are those that share the public listener.
+func (s *Server) publicDoors() []string {
+	return slices.DeleteFunc(slices.Clone(s.core.Config.Doors), func(d string) bool { return d == config.Admit })
+}
+
+// publicHandler serves the doors of the public listener, and what belongs to them.
+func (s *Server) publicHandler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.Handle("/", httpx.Handler(httpx.NotFound))
+	if s.core.signs() {
+		if err := s.issueDoor(mux); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(s.core.Config.Doors, config.Carry) {
+		var err error
+		if s.carrier, err = s.carryDoor(mux); err != nil {
+			return nil, err
+		}
+	}
+	return s.guard(httpx.SafeHeaders(s.metrics.Handler("public", mux))), nil
 }
 
 // operatorDoor is the listener of those who run the node.

@@ -148,7 +148,7 @@ func testLastSeqs(t *testing.T, open Opener) {
 // testAppendRace writes one conversation from many sides while others read it. Each
 // reader follows the numbers and must see what all see in the end.
 func testAppendRace(t *testing.T, open Opener) {
-	const writers, each, readers = 64, 8, 4
+	const writers, each, readers = 64, 4, 4
 	s, ctx := open(t), t.Context()
 	begin(t, s, "cnv_1")
 	var seen [readers][]chat.Message

@@ -1,0 +1,58 @@
+package chat
+
+import (
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+// closeCode is why a connection is closed. Clients need no table: they stop at 4000 to
+// 4499 and connect again, with full jitter, at 4500 to 4999.
+type closeCode uint16
+
+const (
+	closeBadFrame     closeCode = 4400
+	closeTokenRefused closeCode = 4401 // or expired
+	closeNotAllowed   closeCode = 4403 // origin, bot, scope, somebody else's conversation
+	closeHelloTimeout closeCode = 4408
+	closeTooMany      closeCode = 4409 // frames
+	closeGoingAway    closeCode = 4500
+	closeUnavailable  closeCode = 4503
+	closeSlowReader   closeCode = 4508
+)
+
+// closeCodes has an outcome for each kind of error.
+var closeCodes = map[fault.Kind]closeCode{
+	fault.Internal:         closeUnavailable,
+	fault.Invalid:          closeBadFrame,
+	fault.Unauthenticated:  closeTokenRefused,
+	fault.Denied:           closeNotAllowed,
+	fault.NotFound:         closeNotAllowed,
+	fault.MethodNotAllowed: closeBadFrame,
+	fault.Conflict:         closeNotAllowed,
+	fault.TooLarge:         closeBadFrame,
+	fault.UnsupportedMedia: closeBadFrame,
+	fault.Limited:          closeTooMany,
+	fault.Unavailable:      closeUnavailable,
+}
+
+// refusal ends a connection: an error frame, then the close frame with the same code
+// word.
+type refusal struct {
+	close closeCode
+	wire  wireError
+	cause error // for the log; nil: nothing to say
+}
+
+// refuse names an error that carnet.v1 has a word of its own for.
+func refuse(c closeCode, code, title string) *refusal {
+	return &refusal{close: c, wire: wireError{Code: code, Title: title}}
+}
+
+// refuseFor is the refusal of what has failed with err.
+func refuseFor(err error) *refusal {
+	return &refusal{close: closeCodes[fault.KindOf(err)], wire: toWire(err), cause: err}
+}
+
+// badFrame is the refusal of a frame that breaks the protocol.
+func badFrame(err error) *refusal {
+	return &refusal{close: closeBadFrame, wire: wireError{Code: "bad_frame", Title: toWire(err).Title}}
+}

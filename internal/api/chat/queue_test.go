@@ -1,0 +1,137 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/chat"
+)
+
+func note(seq int64, size int) chat.Message {
+	body, _ := json.Marshal(strings.Repeat("x", size))
+	return chat.Message{Seq: seq, ID: fmt.Sprint("m", seq), From: chat.FromBot, Body: body, At: time.Now()}
+}
+
+// TestSlowReader: when too much waits, what waits is dropped, and the client told to
+// come back.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ size, fit int }{
+		"many frames": {10, maxQueued},
+		"many bytes":  {60 << 10, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				c := w.dial()
+				c.hello("ann")
+				conn := w.engine.sink().(*conn)
+				conn.Message(note(1, tc.size))
+				time.Sleep(time.Second) // the writer has it in its hands
+				for i := range tc.fit {
+					if conn.out.over() {
+						t.Fatalf("closed at %d messages, want %d", i, tc.fit)
+					}
+					conn.Message(note(int64(i+2), tc.size))
+				}
+				if conn.out.over() || conn.Free() != 0 {
+					t.Fatalf("over %v, free %d; want a full queue", conn.out.over(), conn.Free())
+				}
+				conn.Message(note(9999, tc.size))
+				if !conn.out.over() {
+					t.Fatal("a full queue takes more")
+				}
+				conn.Message(note(10_000, 1))
+				if m := c.want("message"); m["seq"] != 1. {
+					t.Errorf("message %v, want the one that was on the way", m)
+				}
+				c.wantClose(closeSlowReader, "slow_reader")
+			})
+		})
+	}
+}
+
+// TestReaderThatStops is cut when a frame takes too long, even if little waits.
+func TestReaderThatStops(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.dial()
+		c.hello("ann")
+		conn := w.engine.sink().(*conn)
+		conn.Message(note(1, 10))
+		time.Sleep(writeTimeout + time.Second)
+		if n := w.Conns(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
+// TestSlowReaderDelaysNobody: others get their messages while one takes nothing.
+func TestSlowReaderDelaysNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		slow, quick := w.dial(), w.dial()
+		slow.hello("ann")
+		quick.hello("ann")
+		at := time.Now()
+		for i := range 100 {
+			quick.send(fmt.Sprint("m", i))
+		}
+		if took := time.Since(at); took > time.Second {
+			t.Errorf("100 messages took %v beside a slow reader", took)
+		}
+	})
+}
+
+// TestCatchUp brings more than the queue holds, as fast as the client takes it.
+func TestCatchUp(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		first := w.dial()
+		welcome := first.hello("ann")
+		_ = first.conn.Close()
+		id := chat.ID(welcome["conversation"].(string))
+		const n = 3 * maxQueued
+		for i := range n {
+			_, err := w.store.AppendMessages(t.Context(), id, []chat.Draft{{ID: fmt.Sprint("m", i), From: chat.FromBot, Body: []byte(`"x"`)}}, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := w.dial()
+		c.hello("ann", `"after":0`)
+		for i := range n {
+			if i%100 == 0 {
+				time.Sleep(5 * time.Second)
+			}
+			if m := c.want("message"); m["seq"] != float64(i+1) {
+				t.Fatalf("message %v, want %d", m, i+1)
+			}
+		}
+		c.wantQuiet()
+	})
+}
+
+// TestBrokenMessage is one that should not be in the store.
+func TestBrokenMessage(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.dial()
+		c.hello("ann")
+		w.engine.sink().Message(chat.Message{Seq: 1, Body: []byte("{")})
+		c.wantRefusal(closeUnavailable, "internal")
+	})
+}
+
+func TestQueueAtRest(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.dial()
+		c.hello("ann")
+		c.send("m1")
+		time.Sleep(time.Second)
+		q := &w.engine.sink().(*conn).out
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.frames != nil || q.bytes != 0 || q.writing {
+			t.Errorf("a queue at rest has %d frames of %d bytes, writing %v", cap(q.frames), q.bytes, q.writing)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package chat
+
+import (
+	"context"
+	"time"
+)
+
+// The clocks of a connection.
+const (
+	sweepEvery   = time.Second
+	helloTimeout = 10 * time.Second
+	expiryGrace  = time.Minute // from a token's expiry to the end
+)
+
+// Run looks after the connections until ctx ends: it pings them, and closes those that
+// say no hello, are silent, or have not renewed their token. A connection has no timer
+// of its own.
+func (h *Handler) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			h.sweep()
+		}
+	}
+}
+
+func (h *Handler) sweep() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	age, now := h.age(), h.c.Clock().UnixNano()
+	for c := range h.conns {
+		c.check(age, now)
+	}
+}
+
+// check does for the connection what is due.
+func (c *conn) check(age time.Duration, now int64) {
+	expires := c.expires.Load()
+	switch {
+	case !c.greeted.Load() && age-c.opened >= helloTimeout:
+		c.end(closeHelloTimeout, wireError{Code: "hello_timeout", Title: "hello must come within 10 seconds"})
+	case age-time.Duration(c.seen.Load()) >= 2*c.h.c.PingInterval:
+		c.out.sock.cut() // nobody is there to be told
+	case expires != 0 && now-expires >= int64(expiryGrace):
+		c.end(closeTokenRefused, tokenExpired)
+	case age-c.pinged >= c.h.c.PingInterval:
+		c.pinged = age
+		c.out.push(opPing, nil)
+	}
+}
+
+// The pace of a connection's frames.
+const (
+	frameEvery = time.Second / 200
+	maxBurst   = 400 * frameEvery
+)
+
+// pace bounds how many frames come in, of all kinds: 200 a second, and 400 at once.
+// The zero pace has let none pass.
+type pace struct{ due time.Duration } // when what has passed is worked off
+
+func (p *pace) allow(at time.Duration) bool {
+	due := max(p.due, at) + frameEvery
+	if due-at > maxBurst {
+		return false
+	}
+	p.due = due
+	return true
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	chatapi "github.com/carnetproject/carnet/internal/api/chat"
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/bus/local"
+	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/web"
+)
+
+// carrier is the carry door: conversations and the bots that answer in them.
+type carrier struct {
+	engine *chat.Engine
+	bots   *bot.Runner
+	socket *chatapi.Handler
+}
+
+// carryDoor composes the chat and mounts it.
+func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
+	c := s.core.Config
+	registry, err := builtIn(c.Chat.Bots)
+	if err != nil {
+		return nil, err
+	}
+	known := func(id bot.ID) bool { _, ok := registry[id]; return ok }
+	d := &carrier{}
+	d.engine, err = chat.New(chat.Config{
+		Store: s.core.store, Bus: local.New(), Bots: known, Log: s.core.log,
+		Wake:   func(id bot.ID) { d.bots.Wake(id) },
+		Limits: chat.Limits{Rate: c.Chat.SendsPerUser},
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.bots, err = bot.NewRunner(bot.RunnerConfig{Bots: registry, Turns: s.core.store, Replies: d.engine, Log: s.core.log})
+	if err != nil {
+		return nil, err
+	}
+	visitors, err := newVisitors(s.core)
+	if err != nil {
+		return nil, err
+	}
+	d.socket = chatapi.New(chatapi.Config{
+		Engine: d.engine, Verify: visitors.identify, AllowsOrigin: s.core.Apps.AllowsOrigin, Box: s.core.sealed,
+		ClientAddr: httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
+		Connects: limit.New(connectsPerIP, addrsRemembered), Log: s.core.log,
+	})
+	d.socket.Mount(mux)
+	pages := web.Handler(web.Options{Demo: s.opts.Demo})
+	for _, path := range []string{"GET /sdk/", "GET /demo/", "GET /demo.json", "GET /{$}"} {
+		mux.Handle(path, pages)
+	}
+	s.metrics.Sockets(d.socket.Conns)
+	return d, nil
+}
+
+// builtIn makes the bots of the configuration.
+func builtIn(ids []bot.ID) (bot.Registry, error) {
+	menu, err := bot.NewMenu(bot.DefaultMenu())
+	if err != nil {
+		return nil, err
+	}
+	all := bot.Registry{"echo": bot.Echo{}, "menu": menu}
+	for id := range all {
+		if !slices.Contains(ids, id) {
+			delete(all, id)
+		}
+	}
+	return all, nil
+}
+
+// run carries until ctx ends. Then every connection is told when to come back, and
+// what has been taken is finished.
+func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.Context, context.CancelFunc)) error {
+	carry, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, carry := errgroup.WithContext(carry)
+	g.Go(func() error { return d.engine.Run(carry) })
+	g.Go(func() error { return d.bots.Run(carry) })
+	g.Go(func() error { return d.socket.Run(carry) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-carry.Done():
+			return nil
+		}
+		defer stop()
+		leaving, cancel := grace(context.WithoutCancel(ctx))
+		defer cancel()
+		d.engine.Drain(leaving)
+		d.socket.Shutdown(leaving)
+		return nil
+	})
+	return g.Wait()
+}
+
+// connectsPerIP bounds the attempts of one address to connect, each of which may show
+// one token.
+var connectsPerIP = limit.Rate{N: 1200, Per: 60e9}
+
+// appOf is the app that an access token was issued to.
+func appOf(clientID string, apps *app.Directory) *app.App {
+	a, ok := apps.Find(app.ID(clientID))
+	if !ok || a.Disabled {
+		return nil
+	}
+	return a
+}

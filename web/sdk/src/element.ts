@@ -1,0 +1,238 @@
+import { connect, type Options } from "./client.ts";
+import type { Connection } from "./connection.ts";
+import { Banner } from "./element/banner.ts";
+import { Composer } from "./element/composer.ts";
+import { h } from "./element/dom.ts";
+import { sheet } from "./element/style.ts";
+import { initial, Transcript } from "./element/transcript.ts";
+import { status } from "./element/words.ts";
+import { CarnetError } from "./error.ts";
+import type { Events, State } from "./events.ts";
+
+export * from "./index.ts";
+
+/** The connection's events that the element passes on, as carnet-state and so on. */
+const passedOn = ["state", "session", "message", "nack"] as const satisfies (keyof Events)[];
+
+/**
+ * A conversation to look at and to write in:
+ *
+ *     <carnet-chat url="https://carnet.example" bot="echo" assertion-url="/session"></carnet-chat>
+ *
+ * url left out is the page's own origin; label is the name to show in place of the bot's. It
+ * connects once it has a bot and a way to get tokens: the property assertion, or assertion-url,
+ * an address of the page's own that answers a POST with {"jwt": "…"}. Events of the
+ * connection leave it as carnet-state, carnet-session, carnet-message and carnet-nack.
+ */
+export class CarnetChat extends HTMLElement {
+  static readonly observedAttributes = ["url", "bot", "label", "assertion-url"];
+
+  readonly #panel = h("div", { class: "panel", part: "panel" });
+  readonly #avatar = h("div", { class: "avatar", part: "avatar", "aria-hidden": "true" });
+  readonly #title = h("div", { class: "title", part: "title" });
+  readonly #status = h("div", { class: "status", part: "status" });
+  readonly #banner = new Banner(() => this.#retry());
+  readonly #transcript = new Transcript({
+    earlier: () => void this.#earlier(),
+    reply: (text) => void this.#send({ text }),
+    again: (body) => this.#send(body),
+    seen: (seq) => this.#connection?.read(seq),
+  });
+  readonly #composer = new Composer({
+    send: (text) => this.#send({ text }),
+    typing: () => this.#connection?.typing(),
+  });
+  readonly #look = (): void => this.#transcript.look();
+  #assertion: Options["assertion"] | undefined;
+  #context: Options["context"];
+  #connection: Connection | undefined;
+  #starting = false;
+  #paging = false;
+
+  constructor() {
+    super();
+    this.#panel.append(
+      h("header", { part: "header" }, this.#avatar, h("div", {}, this.#title, this.#status)),
+      this.#banner.element, this.#transcript.element, this.#composer.element,
+    );
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet()];
+    root.append(this.#panel);
+    this.#show({ name: "connecting" });
+  }
+
+  /** Gets a token of the user, see Options.assertion. Setting it connects anew. */
+  get assertion(): Options["assertion"] | undefined {
+    return this.#assertion;
+  }
+
+  set assertion(assertion: Options["assertion"] | undefined) {
+    this.#assertion = assertion;
+    this.#restart();
+  }
+
+  /** What the bot is told of the page, see Options.context; it counts from the next connection on. */
+  get context(): Options["context"] {
+    return this.#context;
+  }
+
+  set context(context: Options["context"]) {
+    this.#context = context;
+  }
+
+  /** The present connection, if there is one. */
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Puts the cursor where one writes. */
+  override focus(options?: FocusOptions): void {
+    this.#composer.input.focus(options);
+  }
+
+  connectedCallback(): void {
+    document.addEventListener("visibilitychange", this.#look);
+    this.#adopt("assertion");
+    this.#adopt("context");
+    this.#name();
+    this.#restart();
+  }
+
+  disconnectedCallback(): void {
+    document.removeEventListener("visibilitychange", this.#look);
+    this.#stop();
+  }
+
+  attributeChangedCallback(name: string, before: string | null, now: string | null): void {
+    if (before === now) return;
+    this.#name();
+    if (name !== "label") this.#restart();
+  }
+
+  /** Takes over a property that the page set before this class was there. */
+  #adopt(name: "assertion" | "context"): void {
+    if (!Object.hasOwn(this, name)) return;
+    const value = this[name] as never;
+    delete (this as Partial<CarnetChat>)[name];
+    this[name] = value;
+  }
+
+  #name(): void {
+    const name = this.getAttribute("label") ?? this.getAttribute("bot") ?? "";
+    this.#avatar.textContent = initial(name);
+    this.#title.textContent = name;
+    this.#transcript.name = name;
+  }
+
+  /** Connects anew, once for all that changes at a time. */
+  #restart(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    queueMicrotask(() => {
+      this.#starting = false;
+      this.#stop();
+      if (this.isConnected) this.#start();
+    });
+  }
+
+  #stop(): void {
+    const c = this.#connection;
+    this.#connection = undefined;
+    c?.close();
+  }
+
+  #start(): void {
+    const bot = this.getAttribute("bot");
+    const url = this.getAttribute("url") ?? location.origin;
+    const assertion = this.#assertion ?? assertionFrom(this.getAttribute("assertion-url"));
+    if (!bot || !assertion) return;
+    this.#transcript.clear();
+    try {
+      this.#connection = connect({ url, bot, assertion, context: this.#context, loadHistory: true });
+    } catch (error) {
+      if (!CarnetError.is(error)) throw error;
+      return this.#show({ name: "closed", reason: error });
+    }
+    this.#follow(this.#connection);
+  }
+
+  #follow(c: Connection): void {
+    const log = this.#transcript;
+    for (const p of c.pending) log.await(p);
+    this.#show(c.state);
+    c.on("state", (s) => c === this.#connection && this.#show(s));
+    c.on("session", (s) => {
+      if (s.resumed) return;
+      log.clear();
+      for (const p of c.pending) log.await(p);
+    });
+    c.on("history", (page) => {
+      log.prepend(page.messages);
+      log.more = page.more;
+      this.#panel.dataset["ready"] = "";
+    });
+    c.on("message", (m) => log.add(m));
+    c.on("ack", ({ id, at }) => log.acknowledge(id, at));
+    c.on("nack", ({ id, error }) => log.fail(id, error.message));
+    c.on("delta", ({ id, text }) => log.grow(id, text));
+    c.on("typing", ({ from }) => from === "bot" && log.typing());
+    for (const type of passedOn) {
+      c.on(type, (detail) => this.dispatchEvent(new CustomEvent(`carnet-${type}`, { detail, bubbles: true, composed: true })));
+    }
+  }
+
+  #show(s: State): void {
+    this.#panel.dataset["state"] = s.name;
+    this.#status.textContent = status[s.name];
+    this.#banner.show(s);
+  }
+
+  /** Sends, unless the connection has closed: then it is false, and what was written stays. */
+  #send(body: unknown): boolean {
+    const c = this.#connection;
+    if (!c || c.state.name === "closed") return false;
+    this.#transcript.await({ id: c.send(body).id, body });
+    return true;
+  }
+
+  #retry(): void {
+    if (this.#connection?.state.name === "waiting") this.#connection.retry();
+    else this.#restart();
+  }
+
+  async #earlier(): Promise<void> {
+    const c = this.#connection;
+    if (!c || this.#paging) return;
+    this.#paging = true;
+    try {
+      const page = await c.history();
+      if (c !== this.#connection) return;
+      this.#transcript.prepend(page.messages);
+      this.#transcript.more = page.more;
+    } catch {
+      // the button stays, to be tried again
+    } finally {
+      this.#paging = false;
+    }
+  }
+}
+
+/** Gets tokens from an address of the page's own. Its 401 and 403 are the end of the conversation. */
+function assertionFrom(url: string | null): Options["assertion"] | undefined {
+  if (!url) return undefined;
+  return async () => {
+    const response = await fetch(url, { method: "POST", credentials: "include", headers: { accept: "application/json" } });
+    if (response.status === 401 || response.status === 403) throw new CarnetError("signed_out", "you are signed out");
+    if (!response.ok) throw new Error(`${url} answers ${response.status}`);
+    const { jwt } = await response.json() as { jwt: string };
+    return jwt;
+  };
+}
+
+if (!customElements.get("carnet-chat")) customElements.define("carnet-chat", CarnetChat);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "carnet-chat": CarnetChat;
+  }
+}

@@ -1,0 +1,42 @@
+import type { CarnetError } from "./error.ts";
+import type { Receipt } from "./outbox.ts";
+import type { From, Message, Page, ServerFrame, User } from "./wire.ts";
+
+/**
+ * Where a connection stands. It begins with connecting, goes to and fro between open and
+ * waiting (for the next attempt, at retryAt in Date.now's milliseconds), and ends closed.
+ */
+export type State =
+  | { readonly name: "connecting" }
+  | { readonly name: "open" }
+  | { readonly name: "waiting"; readonly retryAt: number; readonly reason: CarnetError }
+  | { readonly name: "closed"; readonly reason: CarnetError };
+
+/** A conversation that the server has opened. */
+export interface Session {
+  readonly conversation: string;
+  readonly user: User;
+  readonly lastSeq: number;
+  /** It goes on where this page left it; if not, what the page shows is of another one. */
+  readonly resumed: boolean;
+}
+
+/** The events and what each carries as its detail. */
+export interface Events {
+  state: State;
+  session: Session;
+  /** A stored message, each once and in the conversation's order, one's own included. */
+  message: Message;
+  /** The page of past messages that loadHistory asked for. */
+  history: Page;
+  ack: Receipt & { readonly id: string };
+  /** A message that will not be stored. */
+  nack: { readonly id: string; readonly error: CarnetError };
+  /** More of an answer that is being written; the message of that id will have it whole. */
+  delta: { readonly id: string; readonly text: string };
+  typing: { readonly from: From };
+  /** How far the user has read on another page or device. */
+  read: { readonly seq: number };
+  context: { readonly set: Readonly<Record<string, unknown>> };
+  secure: ServerFrame & { type: "secure" };
+}
