@@ -57,7 +57,7 @@ func run(ctx context.Context, only, out string) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	var results []Result
-	for _, g := range []group{cryptoGroup(), cacheGroup(), gatewayGroup(), issueGroup(), registerGroup(), appendGroup()} {
+	for _, g := range []group{cryptoGroup(), cacheGroup(), gatewayGroup(), issueGroup(), registerGroup(), appendGroup(), chatGroup()} {
 		if !slices.ContainsFunc(g.names, pattern.MatchString) {
 			continue
 		}

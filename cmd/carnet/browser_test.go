@@ -130,7 +130,7 @@ func picture(t *testing.T, ctx context.Context, scheme string) {
 		})
 		return err
 	}))
-	until(t, ctx, "the page to stand still", element+`.getAnimations().length === 0 && document.getAnimations().length === 0`)
+	until(t, ctx, "the page to stand still", `[`+element+`, document].flatMap(d => d.getAnimations()).every(a => a.playState !== "running" || a.effect.getComputedTiming().endTime === Infinity)`)
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		t.Fatal(err)

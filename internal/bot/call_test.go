@@ -65,16 +65,16 @@ func TestBackoff(t *testing.T) {
 		0: time.Second, 1: time.Second, 2: 2 * time.Second, 6: 32 * time.Second,
 		7: time.Minute, 8: time.Minute, 1 << 40: time.Minute,
 	} {
-		var longest time.Duration
+		shortest, longest := most, time.Duration(0)
 		for range 2000 {
 			d := backoff(attempt)
 			if d < 0 || d >= most {
 				t.Fatalf("attempt %d: backoff() = %v, want less than %v", attempt, d, most)
 			}
-			longest = max(longest, d)
+			shortest, longest = min(shortest, d), max(longest, d)
 		}
-		if longest < most*9/10 {
-			t.Errorf("attempt %d: the longest of 2000 is %v, want up to %v", attempt, longest, most)
+		if shortest > most/10 || longest < most*9/10 {
+			t.Errorf("attempt %d: 2000 waits are of %v to %v, want 0 to %v", attempt, shortest, longest, most)
 		}
 	}
 }
@@ -88,9 +88,16 @@ func TestCrashingTurnIsGivenUp(t *testing.T) {
 		for range 8 {
 			b.steal("c1")
 		}
-		run(t, b, Registry{"x": botFunc(func(context.Context, Turn) (Answer, error) { panic("called again") })})
+		var calls atomic.Int64
+		run(t, b, Registry{"x": botFunc(func(context.Context, Turn) (Answer, error) {
+			calls.Add(1)
+			return Answer{}, nil
+		})})
 		after(t, time.Hour)
 		b.want(t, "c1 poison: given up")
+		if n := calls.Load(); n != 0 {
+			t.Errorf("called %d times again", n)
+		}
 	})
 }
 

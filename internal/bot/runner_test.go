@@ -108,6 +108,9 @@ func TestSlowBotHoldsUpNobody(t *testing.T) {
 		if got := most.Load(); got != 4 {
 			t.Errorf("%d calls at a time, want 4", got)
 		}
+		if b.attempt("slow3") != 1 || b.attempt("slow4") != 0 {
+			t.Error("turns are leased that no worker is free for")
+		}
 	})
 }
 

@@ -60,14 +60,22 @@ func TestNothingBeforeReady(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		currentEar := newEar()
+		current, err := n.Open(t.Context(), Hello{User: ann, Bot: echo, After: FromNow}, currentEar)
+		if err != nil {
+			t.Fatal(err)
+		}
 		tab, _ := n.open(t, Hello{User: ann, Bot: echo, After: FromNow})
 		tab.Send("a3", body("x"))
 		tab.Typing()
 		synctest.Wait()
 		n.sweep(t.Context())
 		k.want(t)
+		currentEar.want(t)
 		s.Ready()
+		current.Ready()
 		k.want(t, heardOf(1, 3)...)
+		currentEar.want(t, heardOf(3, 3)...)
 	})
 }
 
@@ -231,9 +239,8 @@ func TestReadsGoOn(t *testing.T) {
 		m := newMemory()
 		fill(t, m, 3)
 		n := start(t, m, newDirect())
-		failing := true
 		m.ahead(func(_ context.Context, what string) error {
-			if failing && (what == "after" || what == "last") {
+			if what == "after" || what == "last" {
 				return errors.New("disk gone")
 			}
 			return nil
@@ -243,7 +250,7 @@ func TestReadsGoOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.want(t)
-		failing = false
+		m.ahead(free)
 		if err := pause(t.Context(), n.c.Sweep); err != nil {
 			t.Fatal(err)
 		}

@@ -214,8 +214,9 @@ func (e *Engine) setContext(ctx context.Context, id ID, set json.RawMessage) err
 	})
 }
 
-// mergeContext calls write with the conversation and its context with set merged in. On this
-// node one at a time does so for a conversation; of two nodes the later one wins.
+// mergeContext calls write with the conversation, and with its context that set is
+// merged into. On this node one at a time does so for a conversation; of two nodes the
+// later one wins.
 func (e *Engine) mergeContext(ctx context.Context, id ID, set json.RawMessage, write func(c Conversation, merged json.RawMessage) error) error {
 	unlock, err := e.contexts.lock(ctx, string(id))
 	if err != nil {

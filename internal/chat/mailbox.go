@@ -76,13 +76,18 @@ func (r *room) workAll(ctx context.Context) {
 		case typing:
 			r.engine.publish(ctx, r.id, event{Typing: FromUser})
 		}
-		if read > 0 && !r.save(ctx, read) && len(batch) == 0 {
-			r.mu.Lock()
-			r.working = false // the next sweep tries again
-			r.mu.Unlock()
-			return
+		if read > 0 && !r.save(ctx, read) && r.rest() {
+			return // the next sweep tries again
 		}
 	}
+}
+
+// rest ends the work if no message waits.
+func (r *room) rest() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.working = len(r.queue) > 0
+	return !r.working
 }
 
 // next takes a batch off the queue. Where a gate decides on each message a batch is

@@ -124,6 +124,7 @@ type Devices struct {
 type Chat struct {
 	Bots             []bot.ID   `yaml:"bots" enum:"echo,menu" doc:"Built-in bots to talk to"`
 	ConnectionsPerIP int        `yaml:"connections_per_ip" doc:"Sockets of one address at a time"`
+	ConnectsPerIP    limit.Rate `yaml:"connects_per_ip" doc:"Attempts of one address to connect"`
 	SendsPerUser     limit.Rate `yaml:"sends_per_user" doc:"Messages of one user"`
 }
 

@@ -43,6 +43,7 @@ func Default() *Config {
 		Chat: Chat{
 			Bots:             []bot.ID{"echo", "menu"},
 			ConnectionsPerIP: 256,
+			ConnectsPerIP:    limit.Rate{N: 1200, Per: time.Minute},
 			SendsPerUser:     limit.Rate{N: 600, Per: time.Minute},
 		},
 		Gateway: gateway.Config{Cache: 64 << 20},

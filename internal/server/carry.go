@@ -52,7 +52,7 @@ func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
 	d.socket = chatapi.New(chatapi.Config{
 		Engine: d.engine, Verify: visitors.identify, AllowsOrigin: s.core.Apps.AllowsOrigin, Box: s.core.sealed,
 		ClientAddr: httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
-		Connects: limit.New(connectsPerIP, addrsRemembered), Log: s.core.log,
+		Connects: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Log: s.core.log,
 	})
 	d.socket.Mount(mux)
 	pages := web.Handler(web.Options{Demo: s.opts.Demo})
@@ -102,10 +102,6 @@ func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.
 	})
 	return g.Wait()
 }
-
-// connectsPerIP bounds the attempts of one address to connect, each of which may show
-// one token.
-var connectsPerIP = limit.Rate{N: 1200, Per: 60e9}
 
 // appOf is the app that an access token was issued to.
 func appOf(clientID string, apps *app.Directory) *app.App {

@@ -62,7 +62,6 @@ func (v *visitors) identify(ctx context.Context, text string) (chatapi.Identity,
 	id := identity(t)
 	var client string
 	if t.Claim("client_id", &client) == nil {
-		id.App = app.ID(client)
 		if a := appOf(client, v.apps); a != nil {
 			id.Origins = a.Origins
 		}
@@ -87,7 +86,7 @@ func (v *visitors) identifySession(ctx context.Context, text string) (chatapi.Id
 		return chatapi.Identity{}, refusedToken(carnet.ErrAudience)
 	}
 	id := identity(t)
-	id.App, id.Origins = a.ID, a.Origins
+	id.Origins = a.Origins
 	return id, nil
 }
 

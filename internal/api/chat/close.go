@@ -1,8 +1,6 @@
 package chat
 
-import (
-	"github.com/carnetproject/carnet/internal/fault"
-)
+import "github.com/carnetproject/carnet/internal/fault"
 
 // closeCode is why a connection is closed. Clients need no table: they stop at 4000 to
 // 4499 and connect again, with full jitter, at 4500 to 4999.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
@@ -37,6 +38,16 @@ func TestErrorOnTheWire(t *testing.T) {
 		if got := toWire(err); got != want {
 			t.Errorf("toWire(%v) = %+v, want %+v", err, got, want)
 		}
+	}
+}
+
+// TestEncode: a body takes no more room than it was sent in.
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	got, err := encode(toMessage(chat.Message{Seq: 1, ID: "m", From: chat.FromBot, Body: []byte(`"<&>\u2028 é"`), At: noon}))
+	want := `{"type":"message","seq":1,"id":"m","from":"bot","body":"<&>\u2028 é","at":"2026-06-01T11:00:00.007Z"}`
+	if err != nil || string(got) != want {
+		t.Errorf("encode() = %s, %v; want %s", got, err, want)
 	}
 }
 

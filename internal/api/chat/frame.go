@@ -14,7 +14,7 @@ const (
 	maxFrame   = 64 << 10 // bytes, before it is looked at
 	maxDepth   = 32       // levels of objects and lists, the frame's own included
 	maxName    = 64       // bytes of a bot's name and of ids
-	maxSession = 2 << 10  // bytes of sealed state
+	maxSession = 4 << 10  // bytes of sealed state
 	maxCount   = 1<<53 - 1
 )
 

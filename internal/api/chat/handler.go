@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
@@ -28,7 +27,6 @@ type engine interface {
 // Identity is what a token says.
 type Identity struct {
 	User    chat.User
-	App     app.ID
 	Origins []string // where the app's pages are
 	Expires time.Time
 }
@@ -43,15 +41,16 @@ type Config struct {
 	Box          box
 	ClientAddr   func(*http.Request) netip.Addr
 
-	PerAddr      int            // connections of an address at a time (of a /64 in IPv6); default 256
-	Total        int            // connections of this node at a time; default 100,000
-	Connects     *limit.Limiter // attempts of an address, each of which may show one token; nil: no limit
-	PingInterval time.Duration  // whole seconds; default 25 s
-	Clock        func() time.Time
-	Log          *slog.Logger
+	PerAddr      int              // connections of an address at a time (of a /64 in IPv6); default 256
+	Total        int              // connections of this node at a time; default 100,000
+	Connects     *limit.Limiter   // attempts of an address, each of which may show one token; nil: no limit
+	PingInterval time.Duration    // whole seconds; default 25 s
+	Clock        func() time.Time // nil: time.Now
+	Log          *slog.Logger     // nil: slog.Default()
 }
 
-// Handler serves the chat. Its connections need [Handler.Run].
+// Handler serves the chat. Its connections need [Handler.Run], and end with
+// [Handler.Shutdown] alone.
 type Handler struct {
 	c       Config
 	upgrade *upgrader

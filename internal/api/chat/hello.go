@@ -47,7 +47,6 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 		ExpiresIn: c.expiresIn(), PingInterval: int64(c.h.c.PingInterval / time.Second),
 	})
 	c.out.feed(s)
-	s.Ready()
 	return nil
 }
 

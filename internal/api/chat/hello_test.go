@@ -59,7 +59,7 @@ func TestHelloRefusals(t *testing.T) {
 		"session of another bot":   {`"token":"bob","bot":"menu","session":"$SESSION"`, closeNotAllowed, "session_refused"},
 		"session changed":          {`"token":"bob","bot":"echo","session":"$SESSIONx"`, closeNotAllowed, "session_refused"},
 		"session is junk":          {`"token":"bob","bot":"echo","session":"x"`, closeNotAllowed, "session_refused"},
-		"session, other conversat": {`"token":"bob","bot":"echo","session":"$SESSION","conversation":"cnv_other"`, closeNotAllowed, "session_refused"},
+		"session of another talk":  {`"token":"bob","bot":"echo","session":"$SESSION","conversation":"cnv_other"`, closeNotAllowed, "session_refused"},
 		"session sealed for other": {`"token":"bob","bot":"echo","session":"$ALIEN"`, closeNotAllowed, "session_refused"},
 		"session of other content": {`"token":"bob","bot":"echo","session":"$TEXT"`, closeNotAllowed, "session_refused"},
 		"conversation, other bot":  {`"token":"bob","bot":"menu","conversation":"$BOB"`, closeBadFrame, "invalid"},

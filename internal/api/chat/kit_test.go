@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,7 +52,7 @@ func verify(_ context.Context, token string) (Identity, error) {
 		lasts, _ = time.ParseDuration(ttl)
 	}
 	return Identity{
-		User: chat.User{Issuer: issuer, Subject: name}, App: "app_shop",
+		User:    chat.User{Issuer: issuer, Subject: name},
 		Origins: []string{shop}, Expires: time.Now().Add(lasts),
 	}, nil
 }
@@ -126,6 +127,11 @@ func (w *world) serve(l net.Listener) (stop func()) {
 		grace, cut := context.WithTimeout(w.t.Context(), 100*time.Millisecond)
 		defer cut()
 		w.Shutdown(grace)
+		left, giveUp := context.WithTimeout(w.t.Context(), time.Second)
+		defer giveUp()
+		if w.engine.Drain(left); left.Err() != nil {
+			w.t.Error("a session is left")
+		}
 		cancel()
 		for range cap(ended) {
 			if err := <-ended; err != nil {
@@ -190,6 +196,12 @@ func (w *world) try(headers ...string) (*client, *http.Response) {
 
 func handshake(t *testing.T, conn net.Conn, headers ...string) (*client, *http.Response) {
 	t.Helper()
+	request(t, conn, headers...)
+	return answer(t, conn)
+}
+
+func request(t *testing.T, conn net.Conn, headers ...string) {
+	t.Helper()
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce)
 	all := map[string]string{
@@ -211,6 +223,10 @@ func handshake(t *testing.T, conn net.Conn, headers ...string) (*client, *http.R
 	if _, err := io.WriteString(conn, b.String()+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func answer(t *testing.T, conn net.Conn) (*client, *http.Response) {
+	t.Helper()
 	c := &client{t: t, conn: conn, in: bufio.NewReader(conn)}
 	res, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -317,13 +333,16 @@ func (c *client) want(kind string) map[string]any {
 	return m
 }
 
-// wantClose reads up to the close frame.
+// wantClose reads the close frame. Nothing but pings and pongs comes before it.
 func (c *client) wantClose(code closeCode, reason string) {
 	c.t.Helper()
 	for {
 		op, payload, err := c.read()
 		if err != nil {
 			c.t.Fatalf("ended with %v, want a close frame with %d", err, code)
+		}
+		if op == 0x1 {
+			c.t.Fatalf("got %s, want a close frame", payload)
 		}
 		if op != 0x8 {
 			continue
@@ -353,8 +372,8 @@ func (c *client) wantGone() {
 	for {
 		op, payload, err := c.read()
 		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) || op == 0x8 {
-				c.t.Errorf("ended with %v", err)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.t.Error("the connection is still there")
 			}
 			return
 		}

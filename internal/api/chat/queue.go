@@ -82,11 +82,12 @@ func (q *queue) free() int {
 	return max(0, min(frames, bytes/maxFrame))
 }
 
-// feed says whom to tell whenever the queue has run empty.
+// feed tells from that it may begin, and from then on whenever the queue has run empty.
 func (q *queue) feed(from *chat.Session) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.from = from
+	q.mu.Unlock()
+	from.Ready()
 }
 
 // wait drops what waits, and returns when nothing is being written any more. The

@@ -83,32 +83,41 @@ func TestSlowReaderDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestCatchUp brings more than the queue holds, as fast as the client takes it.
+// TestCatchUp brings more than the queue holds, as fast as the client takes it: the
+// engine's sweep would do so too, but in seconds.
 func TestCatchUp(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		first := w.dial()
-		welcome := first.hello("ann")
-		_ = first.conn.Close()
-		id := chat.ID(welcome["conversation"].(string))
-		const n = 3 * maxQueued
-		for i := range n {
-			_, err := w.store.AppendMessages(t.Context(), id, []chat.Draft{{ID: fmt.Sprint("m", i), From: chat.FromBot, Body: []byte(`"x"`)}}, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		c := w.dial()
-		c.hello("ann", `"after":0`)
-		for i := range n {
-			if i%100 == 0 {
-				time.Sleep(5 * time.Second)
-			}
-			if m := c.want("message"); m["seq"] != float64(i+1) {
-				t.Fatalf("message %v, want %d", m, i+1)
-			}
-		}
-		c.wantQuiet()
-	})
+	t.Parallel()
+	for name, pause := range map[string]time.Duration{"in haste": 0, "at leisure": 5 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				first := w.dial()
+				id := chat.ID(first.hello("ann")["conversation"].(string))
+				_ = first.conn.Close()
+				const n = 3 * maxQueued
+				for i := range n {
+					d := chat.Draft{ID: fmt.Sprint("m", i), From: chat.FromBot, Body: []byte(`"x"`)}
+					if _, err := w.store.AppendMessages(t.Context(), id, []chat.Draft{d}, time.Now()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				at := time.Now()
+				c := w.dial()
+				c.hello("ann", `"after":0`)
+				for i := range n {
+					if i%100 == 0 {
+						time.Sleep(pause)
+					}
+					if m := c.want("message"); m["seq"] != float64(i+1) {
+						t.Fatalf("message %v, want %d", m, i+1)
+					}
+				}
+				c.wantQuiet()
+				if took := time.Since(at); took > (n/100+1)*pause+time.Second {
+					t.Errorf("took %v, want no more than the client does", took)
+				}
+			})
+		})
+	}
 }
 
 // TestBrokenMessage is one that should not be in the store.

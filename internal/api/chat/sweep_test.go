@@ -2,6 +2,7 @@ package chat
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -53,21 +54,22 @@ func TestSpeakingIsAsGoodAsAPong(t *testing.T) {
 // TestHalfOpen: a client that is gone without a word is cut after two intervals.
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
-	for name, hello := range map[string]bool{"that reads": false, "that does nothing": true} {
+	for name, reads := range map[string]bool{"that reads": true, "that does nothing": false} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				at := time.Now()
 				c := w.dial()
 				c.mute = true
 				c.hello("ann")
-				if hello {
-					time.Sleep(time.Minute) // the pings find nobody who takes them
-				} else {
+				if reads {
 					c.wantGone()
+				} else {
+					time.Sleep(time.Minute) // the pings find nobody who takes them
 				}
-				if waited := time.Since(at); waited < 50*time.Second || waited > 61*time.Second {
+				if waited := time.Since(at); waited < 48*time.Second || waited > 61*time.Second {
 					t.Errorf("gone after %v, want 50 s", waited)
 				}
+				synctest.Wait()
 				if n := w.Conns(); n != 0 {
 					t.Errorf("%d connections are left", n)
 				}
@@ -99,6 +101,20 @@ func TestShutdown(t *testing.T) {
 		if res.StatusCode != 503 || res.Header.Get("Retry-After") != "5" {
 			t.Errorf("a connection after the stop: %d, Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
 		}
+	})
+}
+
+// TestShutdownDuringTheHandshake catches a connection that is not among the others yet.
+func TestShutdownDuringTheHandshake(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		near, far := pipe(w)
+		w.dials <- far
+		request(t, near)
+		synctest.Wait() // until the server waits for its answer to be read
+		go w.Shutdown(t.Context())
+		synctest.Wait()
+		c, _ := answer(t, near)
+		c.wantRefusal(closeGoingAway, "going_away")
 	})
 }
 

@@ -2,7 +2,9 @@ package chat
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -52,9 +54,29 @@ func TestCloseFrameArrives(t *testing.T) {
 				}
 			}()
 			c.wantRefusal(closeTooMany, "too_many")
+			if _, _, err := c.read(); !errors.Is(err, io.EOF) {
+				t.Errorf("behind the close frame: %v, want the end", err)
+			}
 			_ = c.conn.Close()
 		}
 	})
+}
+
+// TestNothingCountsBehindTheEnd: what was on the way when a client was refused.
+func TestNothingCountsBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	var server *world
+	overTCP(t, func(w *world, dial func() *client) {
+		server = w
+		c := dial()
+		c.hello("ann")
+		c.say("junk")
+		c.say(`{"type":"send","id":"m1","body":1}`)
+		c.wantRefusal(closeBadFrame, "bad_frame")
+	})
+	if n := len(server.store.said); n != 0 {
+		t.Errorf("%d conversations have messages, want none", n)
+	}
 }
 
 // TestClientThatStaysAfterTheClose is cut.
@@ -88,6 +110,12 @@ func TestSlowReaderOverTCP(t *testing.T) {
 		}
 		for i := range 10 {
 			quick.send(fmt.Sprint("m", i))
+		}
+		for {
+			if first, _ := slow.in.Peek(1); len(first) == 0 || first[0] != 0x81 {
+				break
+			}
+			slow.want("message")
 		}
 		slow.wantClose(closeSlowReader, "slow_reader")
 	})

@@ -31,14 +31,21 @@ const (
 			CROSS JOIN conversations AS c ON c.key = t.conversation
 			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq
 		WHERE t.bot = ? AND t.ready <= ? ORDER BY t.ready, t.conversation LIMIT ?`
+	selectWaits = `SELECT EXISTS (SELECT 1 FROM turns INDEXED BY turns_ready WHERE bot = ? AND ready <= ?)`
 )
 
 // LeaseTurns returns turns of a bot, at most limit, that nobody else gets before
 // until: of each conversation the oldest one that has not ended, unless at now it is
 // leased or its retry is not due. Those that have been ready longest come first.
 func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time, limit int) ([]bot.Turn, error) {
+	// A look costs no commit, and most calls find nothing.
+	var waits bool
+	err := s.readers.QueryRowContext(ctx, selectWaits, of, now.UnixMilli()).Scan(&waits)
+	if err != nil || !waits {
+		return nil, explain("read turns", err)
+	}
 	var turns []bot.Turn
-	err := s.write(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.write(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
 		ready, err := collect(ctx, tx, "read turns", scanTurn, selectReady, of, now.UnixMilli(), max(0, limit))
 		if err != nil {
 			return err
