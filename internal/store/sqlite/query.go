@@ -10,6 +10,13 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
+// prepared is a statement as a querier, which has its text already.
+type prepared struct{ *sql.Stmt }
+
+func (p prepared) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+	return p.Stmt.QueryContext(ctx, args...)
+}
+
 // collect reads all rows of a query.
 func collect[T any](ctx context.Context, q querier, what string, scan func(rows) (T, error), query string, args ...any) ([]T, error) {
 	found, err := q.QueryContext(ctx, query, args...)

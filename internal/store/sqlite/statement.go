@@ -17,7 +17,8 @@ const selectPlace = `
 type chatStatements struct {
 	dataVersion, place                    *sql.Stmt
 	addMessage, messageByID               *sql.Stmt // message.go
-	addTurn, leaseTurn, endTurn, nextTurn *sql.Stmt // turn.go
+	readyTurns                            *sql.Stmt // turn.go
+	addTurn, leaseTurn, endTurn, nextTurn *sql.Stmt
 }
 
 // chatWriter makes the writes of conversations cheap: it keeps their statements
@@ -48,6 +49,7 @@ func newChatWriter(ctx context.Context, db *sql.DB) (*chatWriter, error) {
 		&w.parsed.place:       selectPlace,
 		&w.parsed.addMessage:  insertMessage,
 		&w.parsed.messageByID: selectMessageByID,
+		&w.parsed.readyTurns:  selectReady,
 		&w.parsed.addTurn:     insertTurn,
 		&w.parsed.leaseTurn:   updateLease,
 		&w.parsed.endTurn:     deleteTurn,
@@ -74,6 +76,7 @@ func (w *chatWriter) in(ctx context.Context, tx *sql.Tx) *chatWriter {
 		place:       tx.StmtContext(ctx, p.place),
 		addMessage:  tx.StmtContext(ctx, p.addMessage),
 		messageByID: tx.StmtContext(ctx, p.messageByID),
+		readyTurns:  tx.StmtContext(ctx, p.readyTurns),
 		addTurn:     tx.StmtContext(ctx, p.addTurn),
 		leaseTurn:   tx.StmtContext(ctx, p.leaseTurn),
 		endTurn:     tx.StmtContext(ctx, p.endTurn),

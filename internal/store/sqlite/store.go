@@ -33,7 +33,9 @@ const walPages = "wal_autocheckpoint(4000)"
 type Store struct {
 	writer  *sql.DB // one connection
 	readers *sql.DB // read-only
-	chat    *chatWriter
+
+	turnWaits *sql.Stmt // of the readers
+	chat      *chatWriter
 
 	queue   chan *write
 	running atomic.Bool
@@ -63,7 +65,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(ctx, s.writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
 	}
-	if s.chat, err = newChatWriter(ctx, s.writer); err != nil {
+	if s.chat, err = newChatWriter(ctx, s.writer); err == nil {
+		s.turnWaits, err = s.readers.PrepareContext(ctx, selectWaits)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
 	}
 	return s, nil

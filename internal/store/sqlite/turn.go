@@ -40,19 +40,19 @@ const (
 func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time, limit int) ([]bot.Turn, error) {
 	// A look costs no commit, and most calls find nothing.
 	var waits bool
-	err := s.readers.QueryRowContext(ctx, selectWaits, of, now.UnixMilli()).Scan(&waits)
+	err := s.turnWaits.QueryRowContext(ctx, of, now.UnixMilli()).Scan(&waits)
 	if err != nil || !waits {
 		return nil, explain("read turns", err)
 	}
 	var turns []bot.Turn
 	err = s.write(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
-		ready, err := collect(ctx, tx, "read turns", scanTurn, selectReady, of, now.UnixMilli(), max(0, limit))
+		w := s.chat.in(ctx, tx)
+		ready, err := collect(ctx, prepared{w.readyTurns}, "read turns", scanTurn, "", of, now.UnixMilli(), max(0, limit))
 		if err != nil {
 			return err
 		}
-		lease := s.chat.in(ctx, tx).leaseTurn
 		for _, r := range ready {
-			if _, err := lease.ExecContext(ctx, r.key, r.turn.Seq, until.UnixMilli()); err != nil {
+			if _, err := w.leaseTurn.ExecContext(ctx, r.key, r.turn.Seq, until.UnixMilli()); err != nil {
 				return err
 			}
 			r.turn.Attempt++
