@@ -35,6 +35,7 @@ type Store struct {
 	readers *sql.DB // read-only
 
 	turnWaits *sql.Stmt // of the readers
+	durable   bool      // whether the writer's commits wait for the disk; its goroutine's alone
 	chat      *chatWriter
 
 	queue   chan *write
@@ -53,7 +54,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{queue: make(chan *write, maxQueue), stopped: make(chan struct{})}
+	s := &Store{queue: make(chan *write, maxQueue), stopped: make(chan struct{}), durable: true}
 	s.writer, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", walPages)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)

@@ -45,7 +45,7 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 		return nil, explain("read turns", err)
 	}
 	var turns []bot.Turn
-	err = s.write(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.writeBrief(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
 		w := s.chat.in(ctx, tx)
 		ready, err := collect(ctx, prepared{w.readyTurns}, "read turns", scanTurn, "", of, now.UnixMilli(), max(0, limit))
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/carnetproject/carnet/internal/fault"
@@ -22,6 +23,7 @@ var errStopped = fault.New(fault.Unavailable, "the store is shutting down")
 type write struct {
 	apply func(context.Context, *sql.Tx) error
 	whole bool        // see writeWhole
+	brief bool        // see writeBrief
 	taken atomic.Bool // by the writer, or back by its caller: by one of them
 	done  chan error  // holds one
 }
@@ -43,6 +45,13 @@ func (s *Store) write(ctx context.Context, what string, apply func(context.Conte
 // other error of its is one of the database, and ends all writes of the transaction.
 func (s *Store) writeWhole(ctx context.Context, what string, apply func(context.Context, *sql.Tx) error) error {
 	return s.submit(ctx, what, &write{apply: apply, whole: true, done: make(chan error, 1)})
+}
+
+// writeBrief is write for what a power cut may take back: nobody has been told more of
+// it than a lease that would soon run out. Its commit does not wait for the disk unless
+// another write shares it. A killed process loses nothing.
+func (s *Store) writeBrief(ctx context.Context, what string, apply func(context.Context, *sql.Tx) error) error {
+	return s.submit(ctx, what, &write{apply: apply, brief: true, done: make(chan error, 1)})
 }
 
 func (s *Store) submit(ctx context.Context, what string, w *write) error {
@@ -125,7 +134,7 @@ func (s *Store) commit(ctx context.Context, batch []*write) {
 	if len(batch) == 0 {
 		return
 	}
-	tx, err := s.writer.BeginTx(ctx, nil)
+	tx, err := s.begin(ctx, slices.ContainsFunc(batch, func(w *write) bool { return !w.brief }))
 	mine := batch[:0]
 	for _, w := range batch {
 		if w.take() {
@@ -156,6 +165,21 @@ func (s *Store) commit(ctx context.Context, batch []*write) {
 		}
 		w.done <- outcomes[i]
 	}
+}
+
+// begin opens a transaction whose commit waits for the disk, or does not.
+func (s *Store) begin(ctx context.Context, durable bool) (*sql.Tx, error) {
+	if s.durable != durable {
+		mode := `PRAGMA synchronous = NORMAL`
+		if durable {
+			mode = `PRAGMA synchronous = FULL`
+		}
+		if _, err := s.writer.ExecContext(ctx, mode); err != nil {
+			return nil, err
+		}
+		s.durable = durable
+	}
+	return s.writer.BeginTx(ctx, nil)
 }
 
 // applyWhole runs one write as part of the transaction. An error that is no refusal

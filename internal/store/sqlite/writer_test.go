@@ -275,3 +275,36 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// TestBriefWrites shows which commits wait for the disk: those with any write that is
+// not brief.
+func TestBriefWrites(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	var modes []int
+	mode := func(ctx context.Context, tx *sql.Tx) error {
+		var m int
+		err := tx.QueryRowContext(ctx, `PRAGMA synchronous`).Scan(&m)
+		modes = append(modes, m)
+		return err
+	}
+	for _, batch := range [][]bool{{false}, {true}, {true, true}, {true, false}, {true}, {false, true}} {
+		var writes []*write
+		for _, brief := range batch {
+			writes = append(writes, &write{apply: mode, brief: brief, done: make(chan error, 1)})
+		}
+		modes = modes[:0]
+		s.commit(t.Context(), writes)
+		want := 1 // NORMAL
+		for _, brief := range batch {
+			if !brief {
+				want = 2 // FULL
+			}
+		}
+		for i, w := range writes {
+			if err := <-w.done; err != nil || modes[i] != want {
+				t.Errorf("batch %v: write %d ran with synchronous %d, %v; want %d", batch, i, modes[i], err, want)
+			}
+		}
+	}
+}
