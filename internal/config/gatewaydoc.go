@@ -8,11 +8,18 @@ var gatewayDocs = map[string]string{
 	"Config.plugins":   "Checks of every route; services and routes may replace each as a whole",
 	"Config.consumers": "Who tokens stand for, and the credentials that prove it",
 	"Config.services":  "Upstreams and the routes that lead to them",
+	"Config.overrides": "Plugins attached to at least two of a consumer, a service and a route",
+
+	"Override.consumer": "A username",
+	"Override.service":  "The name of a service",
+	"Override.route":    "The name of a route",
+	"Override.plugins":  "They replace those attached to one of the things alone",
 
 	"Consumer.username":    "Sent to upstreams as X-Consumer-Username",
 	"Consumer.custom_id":   "Sent to upstreams as X-Consumer-Custom-ID",
 	"Consumer.groups":      "What acl goes by",
 	"Consumer.jwt_secrets": "Credentials; any of them proves the consumer",
+	"Consumer.plugins":     "Checks of its requests alone, over those of routes and services",
 
 	"JWTSecret.key":            "The iss of its tokens; with key_set access, the issuer",
 	"JWTSecret.algorithm":      "HS256 by default; not with key_set, whose keys name their own",

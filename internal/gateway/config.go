@@ -19,6 +19,7 @@ type Config struct {
 	Plugins   Plugins    `yaml:"plugins"` // for every route
 	Consumers []Consumer `yaml:"consumers"`
 	Services  []Service  `yaml:"services"`
+	Overrides []Override `yaml:"overrides"` // plugins attached to several things at once
 }
 
 // Consumer is who a token stands for, and the credentials that prove it.
@@ -27,6 +28,16 @@ type Consumer struct {
 	CustomID   string      `yaml:"custom_id"`
 	Groups     []string    `yaml:"groups"`
 	JWTSecrets []JWTSecret `yaml:"jwt_secrets"`
+	Plugins    Plugins     `yaml:"plugins"` // for its requests alone; those that come after jwt
+}
+
+// Override is plugins that are attached to several things at once: to at least two of
+// a consumer, a service and a route.
+type Override struct {
+	Consumer string  `yaml:"consumer"` // its username
+	Service  string  `yaml:"service"`
+	Route    string  `yaml:"route"`
+	Plugins  Plugins `yaml:"plugins"`
 }
 
 // JWTSecret is one credential. Its key material is exactly one of: a secret (for
@@ -61,8 +72,8 @@ type Route struct {
 	Plugins      Plugins  `yaml:"plugins"`
 }
 
-// Plugins are the checks of a route. One that a route names replaces the same
-// one of its service as a whole, and that the global one.
+// Plugins are the checks of a route. The same one may be attached in several places;
+// then the one attached most closely replaces the others as a whole (see [attachments]).
 type Plugins struct {
 	JWT *JWT `yaml:"jwt"`
 	ACL *ACL `yaml:"acl"`

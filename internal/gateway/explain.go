@@ -34,14 +34,21 @@ func (g *Gateway) Explain(ctx context.Context, method, host, target, token strin
 	}
 	to := d.candidate.route
 	all = append(all, Finding{"route", true, "route " + to.name + ", service " + to.service.name})
-	for _, s := range to.stages {
-		if jwt, ok := s.(*jwtStage); ok && token != "" {
-			jwt.places.put(&d.request, token)
+	walk := func(list []stage) bool {
+		for _, s := range list {
+			if jwt, ok := s.(*jwtStage); ok && token != "" {
+				jwt.places.put(&d.request, token)
+			}
+			if f := s.check(ctx, &d.request); f != nil {
+				all = append(all, f.finding(s.name()))
+				return false
+			}
+			all = append(all, Finding{s.name(), true, d.request.describe(s)})
 		}
-		if f := s.check(ctx, &d.request); f != nil {
-			return append(all, f.finding(s.name()))
-		}
-		all = append(all, Finding{s.name(), true, d.request.describe(s)})
+		return true
+	}
+	if walk(to.stages.before) {
+		walk(to.stages.next(d.request.principal))
 	}
 	return all
 }

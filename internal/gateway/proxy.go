@@ -28,6 +28,7 @@ type flight struct {
 func (f *flight) serve(w http.ResponseWriter, in *http.Request) {
 	in = withoutTunnel(in)
 	if h := f.route.service.handler; h != nil {
+		f.request.reply(w.Header())
 		h.ServeHTTP(w, f.internal(in))
 		return
 	}
@@ -37,7 +38,7 @@ func (f *flight) serve(w http.ResponseWriter, in *http.Request) {
 		FlushInterval:  -1,
 		ErrorLog:       f.gateway.errorLog,
 		BufferPool:     &f.gateway.buffers,
-		ModifyResponse: checkStatus,
+		ModifyResponse: f.finish,
 		ErrorHandler:   f.fail,
 	}
 	proxy.ServeHTTP(w, in)
@@ -79,12 +80,14 @@ func (f *flight) internal(in *http.Request) *http.Request {
 	return out
 }
 
-// checkStatus refuses an answer that cannot be passed on: net/http reads a status
-// of 042, and panics when it is to write one.
-func checkStatus(r *http.Response) error {
+// finish adds to the upstream's answer what the stages have to say. It refuses one
+// that cannot be passed on: net/http reads a status of 042, and panics when it is to
+// write one.
+func (f *flight) finish(r *http.Response) error {
 	if r.StatusCode < http.StatusContinue {
 		return fmt.Errorf("status %03d", r.StatusCode)
 	}
+	f.request.reply(r.Header)
 	return nil
 }
 
@@ -100,6 +103,7 @@ func (f *flight) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case isNet && timeout.Timeout():
 		out = message(http.StatusGatewayTimeout, "The upstream server is timing out", "")
 	}
+	f.request.reply(w.Header())
 	f.gateway.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream failed",
 		slog.String("service", f.route.service.name), slog.String("route", f.route.name),
 		slog.Int("status", out.status), slog.Any("err", err))

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 )
@@ -11,11 +13,24 @@ type refusal struct {
 	body      string // JSON
 	challenge string // WWW-Authenticate, "" for none
 	reason    string // for the log and for explain; holds nothing of the request
+	request   string // the request's number in the document, "" if that has none
 }
 
 // message is a refusal with Kong's shortest document.
 func message(status int, text, reason string) *refusal {
 	return &refusal{status: status, body: `{"message":` + strconv.Quote(text) + `}`, reason: reason}
+}
+
+// document is a refusal with the document that Kong's plugins but jwt answer with: a
+// message and the number that the log knows the request by.
+func document(status int, text, reason string) *refusal {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails (crypto/rand)
+	number := hex.EncodeToString(id)
+	return &refusal{
+		status: status, reason: reason, request: number,
+		body: "{\n  \"message\":" + strconv.Quote(text) + ",\n  \"request_id\":\"" + number + "\"\n}",
+	}
 }
 
 func (f *refusal) write(w http.ResponseWriter) {

@@ -13,7 +13,8 @@ import (
 )
 
 // request is all that a stage sees of a request, so that the HTTP engine below
-// can be replaced. A stage may set the principal and the groups, nothing else.
+// can be replaced. A stage may set the principal and the groups, and add headers to
+// the answer, nothing else.
 type request struct {
 	method string
 	host   string     // lower case, without port
@@ -25,6 +26,21 @@ type request struct {
 
 	principal *Principal // who asks; nil until a stage has found out
 	groups    string     // what X-Consumer-Groups tells the upstream
+	answers   []line     // what stages tell the client, admitted or not
+}
+
+// line is a header of the answer, by its canonical name. It replaces what the
+// upstream says under that name.
+type line struct{ name, value string }
+
+// answer adds a header to the answer.
+func (r *request) answer(name, value string) { r.answers = append(r.answers, line{name, value}) }
+
+// reply puts what the stages have to say into the header of the answer.
+func (r *request) reply(h http.Header) {
+	for _, a := range r.answers {
+		h[a.name] = []string{a.value}
+	}
 }
 
 // Principal is who asks, proven by a token. It is made for one request and never

@@ -13,7 +13,7 @@ type route struct {
 	service      *service
 	strip        bool
 	preserveHost bool
-	stages       []stage
+	stages       stages
 }
 
 // candidate is one combination of host, path and methods that leads to a route.

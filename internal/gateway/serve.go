@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -29,7 +30,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if d.refusal != nil {
 		g.log.LogAttrs(r.Context(), slog.LevelDebug, "request refused", slog.String("route", d.routeName()),
-			slog.String("by", d.refusedBy), slog.Int("status", d.refusal.status), slog.String("reason", d.refusal.reason))
+			slog.String("by", d.refusedBy), slog.Int("status", d.refusal.status), slog.String("reason", d.refusal.reason), slog.String("request_id", d.refusal.request))
+		d.request.reply(w.Header())
 		d.refusal.write(w)
 		return
 	}
@@ -62,14 +64,23 @@ func (d *decision) refuse(by string, f *refusal) { d.refusedBy, d.refusal = by, 
 func (g *Gateway) decide(r *http.Request, now time.Time) *decision {
 	d := g.locate(r, now)
 	if d.refusal == nil {
-		for _, s := range d.candidate.route.stages {
-			if f := s.check(r.Context(), &d.request); f != nil {
-				d.refuse(s.name(), f)
-				break
-			}
+		stages := &d.candidate.route.stages
+		if d.run(r.Context(), stages.before) {
+			d.run(r.Context(), stages.next(d.request.principal))
 		}
 	}
 	return d
+}
+
+// run walks the stages up to the first that refuses. It reports whether none did.
+func (d *decision) run(ctx context.Context, stages []stage) bool {
+	for _, s := range stages {
+		if f := s.check(ctx, &d.request); f != nil {
+			d.refuse(s.name(), f)
+			return false
+		}
+	}
+	return true
 }
 
 // locate finds the route of r.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/carnetproject/carnet"
@@ -21,6 +20,7 @@ type table struct {
 func (g *Gateway) compile(c *Config, set *consumer.Set, last *table) (*table, error) {
 	t := &table{services: map[string]*service{}, verifiers: map[dialectID]*carnet.Verifier{}}
 	var all []*candidate
+	own := c.withPlugins()
 	for i := range c.Services {
 		s, at := &c.Services[i], fmt.Sprintf("services[%d]", i)
 		to, err := g.service(at, s, last)
@@ -34,21 +34,44 @@ func (g *Gateway) compile(c *Config, set *consumer.Set, last *table) (*table, er
 				name: r.Name, service: to,
 				strip: r.StripPath == nil || *r.StripPath, preserveHost: r.PreserveHost,
 			}
-			if jwt := cmp.Or(r.Plugins.JWT, s.Plugins.JWT, c.Plugins.JWT); jwt != nil {
-				v, err := g.verifier(t, last, newDialect(jwt), set)
-				if err != nil {
-					return nil, fault.BadField(fmt.Sprintf("%s.routes[%d]", at, j), err.Error())
-				}
-				out.stages = append(out.stages, newJWTStage(jwt, v))
+			list := c.attachments(s, r, "")
+			if out.stages.before, err = g.before(t, last, list, set); err != nil {
+				return nil, fault.BadField(fmt.Sprintf("%s.routes[%d]", at, j), err.Error())
 			}
-			if acl := cmp.Or(r.Plugins.ACL, s.Plugins.ACL, c.Plugins.ACL); acl != nil {
-				out.stages = append(out.stages, newACLStage(acl))
+			out.stages.after = g.after(list)
+			for _, name := range own {
+				if out.stages.byConsumer == nil {
+					out.stages.byConsumer = map[string][]stage{}
+				}
+				out.stages.byConsumer[name] = g.after(c.attachments(s, r, name))
 			}
 			all = append(all, r.candidates(out)...)
 		}
 	}
 	t.router = newRouter(all)
 	return t, nil
+}
+
+// before makes the stages of a route up to the one that finds out who asks.
+func (g *Gateway) before(t, last *table, list []attachment, set *consumer.Set) ([]stage, error) {
+	var made []stage
+	if jwt, _ := pick(list, func(p *Plugins) *JWT { return p.JWT }); jwt != nil {
+		v, err := g.verifier(t, last, newDialect(jwt), set)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, newJWTStage(jwt, v))
+	}
+	return made, nil
+}
+
+// after makes the stages that go by who asks.
+func (g *Gateway) after(list []attachment) []stage {
+	var made []stage
+	if acl, _ := pick(list, func(p *Plugins) *ACL { return p.ACL }); acl != nil {
+		made = append(made, newACLStage(acl))
+	}
+	return made
 }
 
 // verifier returns the one verifier of a dialect.

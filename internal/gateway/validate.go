@@ -31,7 +31,49 @@ func (c *Config) Validate() error {
 		v.name(at+".name", s.Name, services)
 		v.service(at, s)
 	}
+	for i := range c.Overrides {
+		v.override(fmt.Sprintf("overrides[%d]", i), &c.Overrides[i], services)
+	}
 	return errors.Join(v.errs...)
+}
+
+// override requires two things that exist. A consumer may be one of the store's.
+func (v *validator) override(at string, o *Override, services map[string]string) {
+	named := 0
+	for _, name := range []string{o.Consumer, o.Service, o.Route} {
+		if name != "" {
+			named++
+		}
+	}
+	if named < 2 {
+		v.bad(at, "name at least two of consumer, service and route; plugins of one thing stand with it")
+	}
+	if o.Consumer != "" && !headerText(o.Consumer) {
+		v.bad(at+".consumer", "write the username of a consumer")
+	}
+	if _, ok := services[o.Service]; o.Service != "" && !ok {
+		v.bad(at+".service", "there is no service %q", o.Service)
+	}
+	if _, ok := v.routes[o.Route]; o.Route != "" && !ok {
+		v.bad(at+".route", "there is no route %q", o.Route)
+	}
+	if o.Consumer != "" {
+		v.consumerPlugins(at+".plugins", &o.Plugins)
+	} else {
+		v.plugins(at+".plugins", &o.Plugins)
+	}
+}
+
+// consumerPlugins refuses plugins that run before the consumer is known: Kong takes
+// some of them and then never runs them.
+func (v *validator) consumerPlugins(at string, p *Plugins) {
+	if p.JWT != nil {
+		v.bad(at+".jwt", "cannot be attached to a consumer: it is what finds out who the consumer is")
+	}
+	if p.ACL != nil {
+		v.bad(at+".acl", "cannot be attached to a consumer: give it other groups")
+	}
+	v.plugins(at, p)
 }
 
 // match is one combination that a route claims; two routes must not claim the same.

@@ -19,6 +19,7 @@ func (v *validator) consumers() {
 			v.identity(at+".custom_id", c.CustomID, customIDs)
 		}
 		v.groups(at+".groups", c.Groups)
+		v.consumerPlugins(at+".plugins", &c.Plugins)
 		for j := range c.JWTSecrets {
 			v.credential(fmt.Sprintf("%s.jwt_secrets[%d]", at, j), &c.JWTSecrets[j], keys)
 		}
