@@ -32,6 +32,7 @@ lint: fmt ## the slow linters too; builds golangci-lint on first use
 	@scripts/lint
 
 bench: ## figures beside references of the same run; ONLY=regexp for a part
+	@scripts/setup-bench
 	@$(GO) run ./bench -only '$(ONLY)'
 
 tools: $(BIN)/gofumpt $(BIN)/staticcheck

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/carnetproject/carnet/internal/jose"
 )
 
@@ -59,17 +61,7 @@ func measureGateway(ctx context.Context, dir string, report func(Result)) error 
 		return err
 	}
 	defer proxy.stop()
-	n, err := startNode(ctx, dir, fmt.Sprintf(`gateway:
-  consumers:
-  - username: bench
-    jwt_secrets:
-    - {key: bench, algorithm: RS256, rsa_public_key: %q}
-  services:
-  - name: up
-    url: http://%s
-    routes: [{name: all, paths: [/]}]
-    plugins: {jwt: {claims_to_verify: [exp]}}
-`, public, up.addr))
+	n, err := startNode(ctx, dir, verifyingGateway(public, up.addr))
 	if err != nil {
 		return err
 	}
@@ -95,12 +87,12 @@ func measureGateway(ctx context.Context, dir string, report func(Result)) error 
 }
 
 // cpuPerRequest is in microseconds.
-func cpuPerRequest(ctx context.Context, p *process, addr string, req []byte) (float64, error) {
+func cpuPerRequest(ctx context.Context, p *process, addr string, reqs ...[]byte) (float64, error) {
 	before, err := p.cpu()
 	if err != nil {
 		return 0, err
 	}
-	n, _, err := load(ctx, addr, req, connections, loadTime)
+	n, _, err := loadTurns(ctx, addr, reqs, connections, loadTime)
 	if err != nil {
 		return 0, err
 	}
@@ -109,17 +101,45 @@ func cpuPerRequest(ctx context.Context, p *process, addr string, req []byte) (fl
 }
 
 func rsaToken() (token, public string, err error) {
-	key, err := jose.Generate(jose.RS256, "bench")
+	tokens, public, err := rsaTokens(1)
 	if err != nil {
 		return "", "", err
+	}
+	return tokens[0], public, nil
+}
+
+// rsaTokens makes n tokens that differ, and the PEM of the key that verifies them.
+func rsaTokens(n int) (tokens []string, public string, err error) {
+	key, err := jose.Generate(jose.RS256, "bench")
+	if err != nil {
+		return nil, "", err
 	}
 	der, err := x509.MarshalPKIXPublicKey(key.Crypto().(*rsa.PrivateKey).Public())
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
-	claims := fmt.Sprintf(`{"iss":"bench","exp":%d,"sub":"usr_0123456789abcdef"}`, time.Now().Add(time.Hour).Unix())
-	token, err = key.Sign("", []byte(claims))
-	return token, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), err
+	expiry := time.Now().Add(time.Hour).Unix()
+	tokens, err = signAll(key, n, func(i int) string {
+		return fmt.Sprintf(`{"iss":"bench","exp":%d,"sub":"usr_%016x"}`, expiry, i)
+	})
+	return tokens, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), err
+}
+
+// signAll signs n claims on all cores.
+func signAll(key *jose.Key, n int, claims func(i int) string) ([]string, error) {
+	tokens := make([]string, n)
+	var g errgroup.Group
+	for part := range runtime.GOMAXPROCS(0) {
+		g.Go(func() (err error) {
+			for i := part; i < n; i += runtime.GOMAXPROCS(0) {
+				if tokens[i], err = key.Sign("", []byte(claims(i))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return tokens, g.Wait()
 }
 
 // issueGroup measures client_credentials over HTTP, beside a handler that only reads

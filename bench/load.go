@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"strconv"
 	"sync"
@@ -31,13 +32,20 @@ func request(method, path, body string, headers ...string) []byte {
 // load sends req over connections that stay open for the given time and returns how
 // many requests were answered 200, and how long it took.
 func load(ctx context.Context, addr string, req []byte, connections int, d time.Duration) (n int, took time.Duration, err error) {
+	return loadTurns(ctx, addr, [][]byte{req}, connections, d)
+}
+
+// loadTurns is load with several requests. Each connection sends them in turn, and
+// begins with another one.
+func loadTurns(ctx context.Context, addr string, reqs [][]byte, connections int, d time.Duration) (n int, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	counts, errs := make([]int, connections), make([]error, connections)
 	start := time.Now()
 	var wg sync.WaitGroup
 	for i := range connections {
-		wg.Go(func() { counts[i], errs[i] = converse(ctx, addr, req) })
+		first := i * len(reqs) / connections
+		wg.Go(func() { counts[i], errs[i] = converse(ctx, addr, turns(reqs, first)) })
 	}
 	wg.Wait()
 	took = time.Since(start)
@@ -53,14 +61,26 @@ func load(ctx context.Context, addr string, req []byte, connections int, d time.
 	return n, took, nil
 }
 
-func converse(ctx context.Context, addr string, req []byte) (n int, err error) {
+// turns goes round reqs without end.
+func turns(reqs [][]byte, first int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := first; yield(reqs[i]); i = (i + 1) % len(reqs) {
+		}
+	}
+}
+
+// converse sends one request after the other until they or the time end.
+func converse(ctx context.Context, addr string, reqs iter.Seq[[]byte]) (n int, err error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = conn.Close() }()
 	r := bufio.NewReader(conn)
-	for ctx.Err() == nil {
+	for req := range reqs {
+		if ctx.Err() != nil {
+			break
+		}
 		if _, err := conn.Write(req); err != nil {
 			return n, err
 		}

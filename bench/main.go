@@ -57,7 +57,7 @@ func run(ctx context.Context, only, out string) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	var results []Result
-	for _, g := range []group{cryptoGroup(), cacheGroup(), gatewayGroup(), issueGroup(), registerGroup(), appendGroup(), chatGroup()} {
+	for _, g := range []group{cryptoGroup(), cacheGroup(), gatewayGroup(), rivalsGroup(), millionGroup(), issueGroup(), registerGroup(), appendGroup(), chatGroup()} {
 		if !slices.ContainsFunc(g.names, pattern.MatchString) {
 			continue
 		}
@@ -108,6 +108,11 @@ func atMost(name, unit string, value, reference, limit float64) Result {
 func atLeast(name, unit string, value, reference, limit float64) Result {
 	ratio := value / reference
 	return Result{name, value, unit, reference, ratio, fmt.Sprintf("≥ %.2f×", limit), ratio >= limit}
+}
+
+// beside is a figure without a target: the reference does less, or is there for scale.
+func beside(name, unit string, value, reference float64) Result {
+	return Result{name, value, unit, reference, value / reference, "–", true}
 }
 
 // median of a few rounds, which one slow round does not move.
