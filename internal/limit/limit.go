@@ -1,5 +1,6 @@
 // Package limit counts events per key and refuses those over a rate, in memory
-// that is fixed when the limiter is made.
+// that is fixed when it is made: a [Limiter] by one rate for all of its keys, each with
+// windows of its own; [Counters] by several quotas at once, in windows of the clock.
 package limit
 
 import (

@@ -18,7 +18,7 @@ const MaxN = 1_000_000_000
 
 const none = "none"
 
-var periods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+var rateUnits = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 
 // ParseRate reads "60/m": a count from 1 to [MaxN] in each second (s), minute
 // (m) or hour (h). "none" is the zero Rate. It accepts what [Rate.String]
@@ -28,7 +28,7 @@ func ParseRate(s string) (Rate, error) {
 		return Rate{}, nil
 	}
 	count, unit, ok := strings.Cut(s, "/")
-	per := periods[unit]
+	per := rateUnits[unit]
 	n, err := strconv.Atoi(count)
 	if !ok || per == 0 || err != nil || n < 1 || n > MaxN || strconv.Itoa(n) != count {
 		return Rate{}, fmt.Errorf(`rate %q: want a count from 1 to %d in each s, m or h, as in "60/m", or "none"`, s, MaxN)
@@ -42,12 +42,23 @@ func (r Rate) String() string {
 	if r.unlimited() {
 		return none
 	}
-	for unit, per := range periods {
+	for unit, per := range rateUnits {
 		if per == r.Per {
 			return strconv.Itoa(r.N) + "/" + unit
 		}
 	}
 	return strconv.Itoa(r.N) + "/" + r.Per.String()
+}
+
+// Quotas is r for [Counters], whose windows follow the clock; none if there is no
+// [Period] of r's length.
+func (r Rate) Quotas() (q Quotas) {
+	for p := range NumPeriods {
+		if !r.unlimited() && r.Per == time.Duration(p.Seconds())*time.Second {
+			q[p] = r.N
+		}
+	}
+	return q
 }
 
 func (r Rate) unlimited() bool { return r.N <= 0 || r.Per <= 0 }

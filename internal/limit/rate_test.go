@@ -46,6 +46,18 @@ func TestStringOfAnOddWindow(t *testing.T) {
 	}
 }
 
+func TestQuotasOfARate(t *testing.T) {
+	t.Parallel()
+	for rate, want := range map[Rate]Quotas{
+		{5, time.Second}: {Second: 5}, {600, time.Minute}: {Minute: 600}, {7, time.Hour}: {Hour: 7},
+		{}: {}, {0, time.Minute}: {}, {3, 90 * time.Second}: {},
+	} {
+		if got := rate.Quotas(); got != want {
+			t.Errorf("%v.Quotas() = %v, want %v", rate, got, want)
+		}
+	}
+}
+
 func FuzzParseRate(f *testing.F) {
 	for _, s := range []string{"60/m", "none", "0/s", "1/h", "+1/s"} {
 		f.Add(s)
