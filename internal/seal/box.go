@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/cipher"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,14 +21,21 @@ const maxPurpose = 512
 // Box seals and opens under one master key (alg dir, enc A256GCM). Nonces are
 // random, so one key must not seal more than 2^32 values (NIST SP 800-38D §8.3).
 // Safe for concurrent use.
-type Box struct{ key secret.Bytes }
+type Box struct {
+	key  secret.Bytes
+	aead cipher.AEAD // the same key, for the binary form
+}
 
 // NewBox returns the box of a master key of [KeySize] bytes.
 func NewBox(key secret.Bytes) (*Box, error) {
 	if key.Len() != KeySize {
 		return nil, fmt.Errorf("master key has %d bytes, not %d", key.Len(), KeySize)
 	}
-	return &Box{key}, nil
+	aead, err := newAEAD(key.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	return &Box{key, aead}, nil
 }
 
 // Seal encrypts plain for one purpose, which stands readable in the result and is
