@@ -89,7 +89,25 @@ func (c *Cache) set(hash uint64) []atomic.Pointer[entry] {
 	return c.slots[i : i+ways]
 }
 
+// find returns the entry of a token of v, and remembers that it was asked for.
 func (c *Cache) find(v *Verifier, token string) *entry {
+	if c == nil {
+		return nil
+	}
+	e := c.look(v, token)
+	if e == nil {
+		c.misses.Add(1)
+		return nil
+	}
+	if !e.used.Load() {
+		e.used.Store(true)
+	}
+	c.hits.Add(1)
+	return e
+}
+
+// look is find without a trace.
+func (c *Cache) look(v *Verifier, token string) *entry {
 	if c == nil {
 		return nil
 	}
@@ -97,14 +115,9 @@ func (c *Cache) find(v *Verifier, token string) *entry {
 	set := c.set(hash)
 	for i := range set {
 		if e := set[i].Load(); e != nil && e.hash == hash && e.by == v && e.token == token {
-			if !e.used.Load() {
-				e.used.Store(true)
-			}
-			c.hits.Add(1)
 			return e
 		}
 	}
-	c.misses.Add(1)
 	return nil
 }
 

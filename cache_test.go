@@ -56,6 +56,42 @@ func TestCacheHit(t *testing.T) {
 	}
 }
 
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	c := NewCache(1 << 20)
+	v := hsVerifier(t, VerifierConfig{Cache: c})
+	sign := hs256(t)
+	good, bad := sign(goodClaims), sign(`{"iss":"https://other.example"}`)
+	if v.Known(good) {
+		t.Error("a token that nobody showed is known")
+	}
+	mustVerify(t, v, good)
+	if _, err := v.Verify(t.Context(), bad); err == nil {
+		t.Fatal("a bad token was taken")
+	}
+	before := c.Stats()
+	for name, tc := range map[string]struct {
+		v     *Verifier
+		token string
+		want  bool
+	}{
+		"verified":         {v, strings.Clone(good), true},
+		"refused":          {v, bad, false},
+		"changed":          {v, good + "x", false},
+		"empty":            {v, "", false},
+		"too long":         {v, strings.Repeat("x", 1<<20), false},
+		"another verifier": {hsVerifier(t, VerifierConfig{Cache: c}), good, false},
+		"no cache":         {hsVerifier(t, VerifierConfig{}), good, false},
+	} {
+		if got := tc.v.Known(tc.token); got != tc.want {
+			t.Errorf("%s: Known() = %v, want %v", name, got, tc.want)
+		}
+	}
+	if after := c.Stats(); after != before {
+		t.Errorf("asking whether a token is known left a trace: %+v, then %+v", before, after)
+	}
+}
+
 func TestCacheKeepsNoNegatives(t *testing.T) {
 	t.Parallel()
 	c, at := NewCache(1<<20), &clock{now: testNow}

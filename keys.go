@@ -70,6 +70,7 @@ type Hint struct {
 	Algorithm string
 	KeyID     string // kid, "" if absent
 	Issuer    string // iss, "" if absent or not a string
+	Token     string // all of it, for a source that goes by another claim; never to be logged
 }
 
 // KeySource finds verification keys. Safe for concurrent use.

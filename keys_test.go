@@ -85,17 +85,17 @@ func TestStaticKeys(t *testing.T) {
 		hint Hint
 		want []*Key
 	}{
-		"by kid":                        {[]*Key{es, ed}, Hint{"EdDSA", "ed", ""}, []*Key{ed}},
-		"by kid, another algorithm":     {[]*Key{es, ed}, Hint{"ES256", "ed", ""}, []*Key{ed}}, // the verifier refuses
-		"by algorithm":                  {[]*Key{es, ed, other}, Hint{"ES256", "", ""}, []*Key{es, other}},
-		"by algorithm, none":            {[]*Key{es, ed}, Hint{"RS256", "", ""}, nil},
-		"unknown kid":                   {[]*Key{es, ed}, Hint{"ES256", "x", ""}, nil},
-		"unknown kid, one key":          {[]*Key{es}, Hint{"ES256", "x", ""}, nil},
-		"one key, no kid":               {[]*Key{es}, Hint{"RS256", "", ""}, []*Key{es}},
-		"one nameless key":              {[]*Key{nameless}, Hint{"HS256", "", ""}, []*Key{nameless}},
-		"one nameless key, any kid":     {[]*Key{nameless}, Hint{"HS256", "x", ""}, []*Key{nameless}},
-		"secret by kid":                 {[]*Key{secret}, Hint{"HS256", "s", "any"}, []*Key{secret}},
-		"no keys at all":                {nil, Hint{"ES256", "es", ""}, nil},
+		"by kid":                        {[]*Key{es, ed}, Hint{Algorithm: "EdDSA", KeyID: "ed", Issuer: ""}, []*Key{ed}},
+		"by kid, another algorithm":     {[]*Key{es, ed}, Hint{Algorithm: "ES256", KeyID: "ed", Issuer: ""}, []*Key{ed}}, // the verifier refuses
+		"by algorithm":                  {[]*Key{es, ed, other}, Hint{Algorithm: "ES256", KeyID: "", Issuer: ""}, []*Key{es, other}},
+		"by algorithm, none":            {[]*Key{es, ed}, Hint{Algorithm: "RS256", KeyID: "", Issuer: ""}, nil},
+		"unknown kid":                   {[]*Key{es, ed}, Hint{Algorithm: "ES256", KeyID: "x", Issuer: ""}, nil},
+		"unknown kid, one key":          {[]*Key{es}, Hint{Algorithm: "ES256", KeyID: "x", Issuer: ""}, nil},
+		"one key, no kid":               {[]*Key{es}, Hint{Algorithm: "RS256", KeyID: "", Issuer: ""}, []*Key{es}},
+		"one nameless key":              {[]*Key{nameless}, Hint{Algorithm: "HS256", KeyID: "", Issuer: ""}, []*Key{nameless}},
+		"one nameless key, any kid":     {[]*Key{nameless}, Hint{Algorithm: "HS256", KeyID: "x", Issuer: ""}, []*Key{nameless}},
+		"secret by kid":                 {[]*Key{secret}, Hint{Algorithm: "HS256", KeyID: "s", Issuer: "any"}, []*Key{secret}},
+		"no keys at all":                {nil, Hint{Algorithm: "ES256", KeyID: "es", Issuer: ""}, nil},
 		"no keys at all, nothing asked": {nil, Hint{}, nil},
 	} {
 		s, err := StaticKeys(tc.keys...)

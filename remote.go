@@ -15,10 +15,12 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 )
 
-// RemoteConfig requires Issuer and URL.
+// RemoteConfig requires Issuer.
 type RemoteConfig struct {
 	Issuer string // the iss that the keys speak for; no other issuer's token finds them
-	URL    string // of the JWKS document; https, or http to a loopback address
+	// URL is that of the JWKS document: https, or http to a loopback address. If it is
+	// "", the issuer's metadata says it (OpenID Connect Discovery 1.0 §4).
+	URL string
 
 	Refresh  time.Duration // how old the keys may be before they are fetched again, in the background; 0: 5 minutes
 	MaxStale time.Duration // how old they may be while fetching fails; 0: 1 hour
@@ -58,16 +60,17 @@ type flight struct {
 
 // RemoteKeys checks the configuration. It fetches nothing yet: the first token does.
 func RemoteKeys(c RemoteConfig) (*Remote, error) {
-	u, err := url.Parse(c.URL)
-	switch {
-	case c.Issuer == "":
+	if c.Issuer == "" {
 		return nil, errors.New("remote keys need an Issuer")
-	case err != nil || u.Host == "":
-		return nil, fmt.Errorf("remote keys: %q is not an absolute URL", c.URL)
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return nil, errors.New("remote keys must come by https (http only from a loopback address)")
-	case u.User != nil:
-		return nil, errors.New("remote keys: the URL must not hold credentials")
+	}
+	from := c.URL
+	if from == "" {
+		from = c.Issuer
+	}
+	if u, err := remoteURL(from); err != nil {
+		return nil, fmt.Errorf("remote keys: %w", err)
+	} else if c.URL == "" && (u.RawQuery != "" || u.ForceQuery || u.Fragment != "") {
+		return nil, errors.New("remote keys: an issuer has no query and no fragment")
 	}
 	for d, standard := range map[*time.Duration]time.Duration{
 		&c.Refresh: 5 * time.Minute, &c.MaxStale: time.Hour, &c.Cooldown: 10 * time.Second, &c.Timeout: 5 * time.Second,
@@ -85,7 +88,7 @@ func RemoteKeys(c RemoteConfig) (*Remote, error) {
 		client.Transport = c.Client.Transport
 	}
 	client.CheckRedirect = func(r *http.Request, via []*http.Request) error {
-		if r.URL.Host != u.Host || r.URL.Scheme != u.Scheme || len(via) > 3 {
+		if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 3 {
 			return errors.New("redirect to another host")
 		}
 		return nil
@@ -193,7 +196,7 @@ func (r *Remote) begin(now time.Time, cooled bool) *flight {
 
 // replace fetches the document and puts its keys in place of the old ones.
 func (r *Remote) replace(ctx context.Context, now time.Time) error {
-	data, err := r.download(ctx)
+	data, err := r.document(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}
@@ -219,8 +222,8 @@ func (r *Remote) replace(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (r *Remote) download(ctx context.Context) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.c.URL, nil)
+func (r *Remote) download(ctx context.Context, from string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -241,6 +244,21 @@ func (r *Remote) download(ctx context.Context) ([]byte, error) {
 		return nil, errors.New("key set: document is too large")
 	}
 	return data, nil
+}
+
+// remoteURL reads the address of something that we trust because of where it lies.
+func remoteURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "":
+		return nil, errors.New("not an absolute URL")
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, errors.New("must be https (http only from a loopback address)")
+	case u.User != nil:
+		return nil, errors.New("the URL must not hold credentials")
+	default:
+		return u, nil
+	}
 }
 
 func loopback(host string) bool {

@@ -148,7 +148,6 @@ func TestRemoteKeysConfig(t *testing.T) {
 		"http://127.0.0.1@mallory.example/":   false,
 		"/jwks":                               false,
 		"https:///jwks":                       false,
-		"":                                    false,
 		"https://issuer.example/\x00":         false,
 		"https://issuer.example:port/invalid": false,
 	} {

@@ -103,6 +103,14 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) 
 	return &e.Verified, nil
 }
 
+// Known reports whether token was verified before and is still in the cache, so that
+// [Verifier.Verify] need not check its signature again while the keys stay. It does
+// not say that the token is still good. Use it to tell a caller that has shown a good
+// token from one that makes tokens up, before either costs anything.
+func (v *Verifier) Known(token string) bool {
+	return len(token) <= jose.MaxToken && v.cache.look(v, token) != nil
+}
+
 // checkRevoked asks about each entry once an epoch.
 func (v *Verifier) checkRevoked(e *entry, epoch uint64) error {
 	if v.revocations == nil || e.asked.Load() && e.epoch.Load() == epoch {
@@ -135,7 +143,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*entry, error) {
 		return nil, malformed(err)
 	}
 	iss, _ := s.claims.Lookup("iss").Text()
-	candidates, err := v.keys.Find(ctx, Hint{string(s.token.Algorithm), s.token.KeyID, iss})
+	candidates, err := v.keys.Find(ctx, Hint{string(s.token.Algorithm), s.token.KeyID, iss, token})
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +189,7 @@ func signer(u *jose.Unverified, candidates []*Key) (*Key, error) {
 // present owner takes the old one's place; else the token is verified afresh.
 func (v *Verifier) refresh(ctx context.Context, old *entry, generation uint64) (*entry, error) {
 	v.cache.drop(old)
-	hint := Hint{old.key.Algorithm(), old.kid, old.issuer}
+	hint := Hint{old.key.Algorithm(), old.kid, old.issuer, old.token}
 	candidates, err := v.keys.Find(ctx, hint)
 	if err != nil {
 		return nil, err

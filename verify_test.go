@@ -153,17 +153,18 @@ func TestFindGetsTheHint(t *testing.T) {
 		claims string
 		want   Hint
 	}{
-		{goodClaims, Hint{"ES256", "es", testIssuer}},
-		{claimsWith("iss", ""), Hint{"ES256", "es", ""}},
-		{claimsWith("iss", `["x"]`), Hint{"ES256", "es", ""}},
-		{claimsWith("iss", `"a\u0062"`), Hint{"ES256", "es", "ab"}},
+		{goodClaims, Hint{Algorithm: "ES256", KeyID: "es", Issuer: testIssuer}},
+		{claimsWith("iss", ""), Hint{Algorithm: "ES256", KeyID: "es", Issuer: ""}},
+		{claimsWith("iss", `["x"]`), Hint{Algorithm: "ES256", KeyID: "es", Issuer: ""}},
+		{claimsWith("iss", `"a\u0062"`), Hint{Algorithm: "ES256", KeyID: "es", Issuer: "ab"}},
 	} {
 		var got Hint
 		v := mustVerifier(t, VerifierConfig{Policy: SignatureOnly(), Keys: finder(func(h Hint) ([]*Key, error) {
 			got = h
 			return nil, ErrUnknownKey
 		})})
-		if _, err := v.Verify(t.Context(), mustSign(t, k, "", tc.claims)); !errors.Is(err, ErrUnknownKey) {
+		tc.want.Token = mustSign(t, k, "", tc.claims)
+		if _, err := v.Verify(t.Context(), tc.want.Token); !errors.Is(err, ErrUnknownKey) {
 			t.Errorf("error = %v", err)
 		}
 		if got != tc.want {
