@@ -120,7 +120,7 @@ func openProduct(ctx context.Context, path string) (appender, func() error, erro
 	}
 	return func(ctx context.Context, conversation int, id string) error {
 		draft := chat.Draft{ID: id, From: chat.FromUser, Body: []byte(appendBody)}
-		_, err := s.AppendMessages(ctx, conversationID(conversation), []chat.Draft{draft}, time.Now())
+		_, _, err := s.AppendMessages(ctx, conversationID(conversation), []chat.Draft{draft}, time.Now(), time.Time{})
 		return err
 	}, stop, nil
 }

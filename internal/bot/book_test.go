@@ -21,7 +21,9 @@ type book struct {
 	turns map[string][]Turn
 	ready map[string]time.Time // when the oldest turn of the conversation may be leased
 	said  []string
-	down  error // what every use answers, if set
+	down  error         // what every use answers, if set
+	lag   time.Duration // how long LeaseTurns takes
+	looks int           // calls of LeaseTurns
 	seqs  int64
 }
 
@@ -29,16 +31,42 @@ func newBook() *book { return &book{turns: map[string][]Turn{}, ready: map[strin
 
 // add commits a turn of a message to a bot.
 func (b *book) add(conversation string, of ID, text string) {
+	b.addLeased(conversation, of, text, time.Time{})
+}
+
+// addLeased commits a turn, as leased until the time given if that is not zero and no
+// older turn of the conversation waits. Then it is returned.
+func (b *book) addLeased(conversation string, of ID, text string, until time.Time) *Turn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seqs++
 	if b.turns[conversation] == nil {
 		b.order = append(b.order, conversation)
 	}
-	b.turns[conversation] = append(b.turns[conversation], Turn{
+	t := Turn{
 		Conversation: conversation, Seq: b.seqs, Bot: of, Kind: Message, MessageID: text,
 		Body: json.RawMessage(fmt.Sprintf(`{"text":%q}`, text)),
-	})
+	}
+	leased := len(b.turns[conversation]) == 0 && !until.IsZero()
+	if leased {
+		t.Attempt, b.ready[conversation] = 1, until
+	}
+	b.turns[conversation] = append(b.turns[conversation], t)
+	if !leased {
+		return nil
+	}
+	return &t
+}
+
+// ask commits a turn as an engine does: leased to a worker of the runner's, if one is
+// free.
+func (b *book) ask(r *Runner, conversation string, of ID, text string) {
+	w := r.Hire(of)
+	turn := b.addLeased(conversation, of, text, w.Until())
+	w.Answer(turn)
+	if turn == nil {
+		r.Wake(of)
+	}
 }
 
 func (b *book) fail(err error) {
@@ -56,8 +84,12 @@ func (b *book) steal(conversation string) {
 }
 
 func (b *book) LeaseTurns(ctx context.Context, of ID, now, until time.Time, limit int) ([]Turn, error) {
+	if err := pause(ctx, b.lag); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.looks++
 	if b.down != nil || ctx.Err() != nil {
 		return nil, why(ctx, b.down)
 	}

@@ -75,7 +75,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// Wake says that the bot owes an answer. It returns at once. A bot that is not of
+// Wake says that there is a turn of the bot's which nobody was hired for. It returns at once. A bot that is not of
 // this runner's is another node's.
 func (r *Runner) Wake(id ID) {
 	if c := r.callers[id]; c != nil {
@@ -83,12 +83,22 @@ func (r *Runner) Wake(id ID) {
 	}
 }
 
+// Hire keeps a worker of the bot free for a turn that is about to be committed; nil if
+// none is free now, or the bot is not of this runner's. Such a turn waits for [Runner.Wake].
+func (r *Runner) Hire(id ID) *Worker {
+	if c := r.callers[id]; c != nil {
+		return c.hire()
+	}
+	return nil
+}
+
 // caller works on the turns of one bot.
 type caller struct {
 	RunnerConfig
-	id   ID
-	bot  Bot
-	wake chan struct{} // holds one: there may be turns
+	id    ID
+	bot   Bot
+	wake  chan struct{} // holds one: there may be turns
+	staff staff
 
 	failing bool // whether the store could not be asked, for run alone
 }
@@ -102,21 +112,12 @@ func (c *caller) nudge() {
 
 // run leases turns as workers are free, and waits for all of them at the end.
 func (c *caller) run(ctx context.Context) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	busy := make(chan struct{}, c.Workers)
+	c.staff.enlist(ctx, c.Workers)
+	defer c.staff.dismiss()
 	poll := time.NewTicker(c.Poll)
 	defer poll.Stop()
 	for {
-		if free := cap(busy) - len(busy); free > 0 {
-			for _, t := range c.lease(ctx, free) {
-				busy <- struct{}{}
-				wg.Go(func() {
-					c.answer(ctx, t)
-					<-busy
-					c.nudge() // the conversation's next turn may be waiting for this one
-				})
-			}
+		for c.fill(ctx) {
 		}
 		select {
 		case <-ctx.Done():
@@ -127,13 +128,43 @@ func (c *caller) run(ctx context.Context) {
 	}
 }
 
+// fill gives turns that are due to free workers. It is true if it found one for each
+// that it asked for: there may be more.
+func (c *caller) fill(ctx context.Context) (more bool) {
+	free := c.staff.half()
+	if free == 0 {
+		return false
+	}
+	turns := c.lease(ctx, free)
+	for _, t := range turns {
+		c.staff.wg.Go(func() { c.work(ctx, &t) })
+	}
+	c.staff.release(free - len(turns))
+	return len(turns) == free
+}
+
+// hire starts a worker that waits for its turn.
+func (c *caller) hire() *Worker {
+	w := &Worker{until: c.Clock().Add(c.Lease), turn: make(chan *Turn, 1)}
+	if !c.staff.start(func(ctx context.Context) { c.work(ctx, <-w.turn) }) {
+		return nil
+	}
+	return w
+}
+
+// work is what a worker does until it is free again.
+func (c *caller) work(ctx context.Context, t *Turn) {
+	if t != nil {
+		c.answer(ctx, *t)
+	}
+	c.staff.release(1)
+	c.nudge() // the conversation's next turn may be waiting for this one, or any for a worker
+}
+
 func (c *caller) lease(ctx context.Context, limit int) []Turn {
 	now := c.Clock()
 	turns, err := c.Turns.LeaseTurns(ctx, c.id, now, now.Add(c.Lease), limit)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil && !c.failing {
+	if err != nil && ctx.Err() == nil && !c.failing {
 		c.Log.LogAttrs(ctx, slog.LevelError, "turns cannot be read", slog.String("bot", string(c.id)), slog.Any("err", err))
 	}
 	c.failing = err != nil

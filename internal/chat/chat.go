@@ -79,6 +79,8 @@ type Hello struct {
 	Conversation ID
 	After        int64           // of the last message the client has, 0 for none; or FromNow
 	Context      json.RawMessage // merged into the conversation's; nil: nothing
+	// New begins another conversation. Conversation is empty then.
+	New bool
 }
 
 // Sink is the connection of a session, which is told what happens. Its methods are

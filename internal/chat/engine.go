@@ -23,8 +23,13 @@ type Config struct {
 	Bus   bus
 	Bots  func(bot.ID) bool // whether there is such a bot to talk to
 	Gate  Gate              // nil: every message may pass
-	Wake  func(bot.ID)      // called after a commit that has turns for the bot
 	Node  string            // unlike that of any other node; default: random
+
+	// Hire keeps a worker of the bot free for a turn that is about to be committed, or
+	// returns nil. Wake is called after a commit that may have left a turn to be leased.
+	// The default of both leaves turns to other nodes.
+	Hire func(bot.ID) *bot.Worker
+	Wake func(bot.ID)
 
 	Limits Limits
 	Sweep  time.Duration // how often the store is asked for what the bus has lost; default 3 s
@@ -64,6 +69,9 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	if c.Store == nil || c.Bus == nil || c.Bots == nil {
 		return nil, errors.New("chat: store, bus and bots are required")
+	}
+	if c.Hire == nil {
+		c.Hire = func(bot.ID) *bot.Worker { return nil }
 	}
 	if c.Wake == nil {
 		c.Wake = func(bot.ID) {}
@@ -145,6 +153,9 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 		}
 		return c, err
 	}
+	if h.New {
+		return e.begin(ctx, h)
+	}
 	c, err := e.c.Store.CurrentConversation(ctx, h.User, h.Bot)
 	if fault.KindOf(err) != fault.NotFound {
 		return c, err
@@ -158,7 +169,12 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 	if fault.KindOf(err) != fault.NotFound {
 		return c, err
 	}
-	c = Conversation{
+	return e.begin(ctx, h)
+}
+
+// begin makes a conversation, whose user the bot then welcomes.
+func (e *Engine) begin(ctx context.Context, h Hello) (Conversation, error) {
+	c := Conversation{
 		ID: ID("cnv_" + randomName()), Bot: h.Bot, User: h.User,
 		Context: json.RawMessage("{}"), Created: e.now(),
 	}
@@ -167,6 +183,12 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 	}
 	e.c.Wake(c.Bot)
 	return c, nil
+}
+
+// Current is the conversation that [Engine.Open] goes on with if none is named;
+// fault.NotFound if it would begin one.
+func (e *Engine) Current(ctx context.Context, u User, b bot.ID) (Conversation, error) {
+	return e.c.Store.CurrentConversation(ctx, u, b)
 }
 
 // own is the conversation if it is u's.

@@ -205,7 +205,7 @@ func grow(t *testing.T, m *memory, id ID, n int) {
 	t.Helper()
 	for range n {
 		d := Draft{fmt.Sprint("a", m.of(id).LastSeq+1), FromUser, body("hi")}
-		if _, err := m.AppendMessages(t.Context(), id, []Draft{d}, time.Now()); err != nil {
+		if _, _, err := m.AppendMessages(t.Context(), id, []Draft{d}, time.Now(), time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}

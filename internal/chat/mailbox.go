@@ -124,13 +124,18 @@ func (r *room) commit(ctx context.Context, batch []send) {
 	for i, it := range batch {
 		drafts[i] = it.draft
 	}
-	ms, err := e.c.Store.AppendMessages(ctx, r.id, drafts, e.now())
+	owes := batch[0].session.conv.Bot
+	worker := e.c.Hire(owes)
+	ms, turn, err := e.c.Store.AppendMessages(ctx, r.id, drafts, e.now(), worker.Until())
+	worker.Answer(turn)
 	e.storeTrouble.note(ctx, err)
 	if err != nil {
 		r.refuse(ctx, batch, err)
 		return
 	}
-	e.c.Wake(batch[0].session.conv.Bot)
+	if turn == nil {
+		e.c.Wake(owes)
+	}
 
 	ordered := slices.SortedFunc(slices.Values(ms), func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	r.mu.Lock()

@@ -153,9 +153,29 @@ func (m *memory) LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error) {
 	return last, nil
 }
 
-func (m *memory) AppendMessages(ctx context.Context, id ID, drafts []Draft, at time.Time) (ms []Message, err error) {
-	err = m.use(ctx, "append", id, func(r *record) error { ms = r.add(drafts, at); return nil })
-	return ms, err
+func (m *memory) AppendMessages(ctx context.Context, id ID, drafts []Draft, at, until time.Time) (ms []Message, turn *bot.Turn, err error) {
+	err = m.use(ctx, "append", id, func(r *record) error {
+		first := len(r.turns) == 0
+		ms = r.add(drafts, at)
+		if first && len(r.turns) > 0 && !until.IsZero() {
+			leased := r.lease(until)
+			turn = &leased
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return ms, turn, nil
+}
+
+// lease leases the oldest turn.
+func (r *record) lease(until time.Time) bot.Turn {
+	r.ready = until
+	r.turns[0].Attempt++
+	t := r.turns[0]
+	t.Conversation, t.Bot, t.User, t.Context = string(r.ID), r.Bot, r.User, r.Context
+	return t
 }
 
 func (r *record) add(drafts []Draft, at time.Time) []Message {
@@ -225,11 +245,7 @@ func (m *memory) LeaseTurns(ctx context.Context, b bot.ID, now, until time.Time,
 		if r.Bot != b || len(r.turns) == 0 || now.Before(r.ready) || len(turns) == limit {
 			continue
 		}
-		r.ready = until
-		r.turns[0].Attempt++
-		t := r.turns[0]
-		t.Conversation, t.Bot, t.User, t.Context = string(r.ID), r.Bot, r.User, r.Context
-		turns = append(turns, t)
+		turns = append(turns, r.lease(until))
 	}
 	return turns, nil
 }

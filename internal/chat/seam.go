@@ -31,8 +31,9 @@ type marks interface {
 type messages interface {
 	// AppendMessages commits the drafts in their order, each with a turn for the bot,
 	// and returns a message for each. A draft whose ID is there already yields the
-	// message that is there, and no turn.
-	AppendMessages(ctx context.Context, id ID, drafts []Draft, at time.Time) ([]Message, error)
+	// message that is there, and no turn. If until is not zero and the conversation had
+	// no unfinished turn, the first one is committed as leased until then, and returned.
+	AppendMessages(ctx context.Context, id ID, drafts []Draft, at, until time.Time) ([]Message, *bot.Turn, error)
 	// FinishTurn commits the drafts, the end of the turn and the context, which nil
 	// leaves as it is. False: the turn had ended before, and nothing was written.
 	FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage, at time.Time) ([]Message, bool, error)

@@ -124,6 +124,12 @@ func (w *world) serve() *server {
 	var runner *bot.Runner
 	e, err := New(Config{
 		Store: w.store, Bus: w.bus, Bots: isEcho, Log: quietly,
+		Hire: func(id bot.ID) *bot.Worker {
+			if w.dice.chance(80) {
+				return runner.Hire(id)
+			}
+			return nil
+		},
 		Wake: func(id bot.ID) {
 			if w.dice.chance(80) { // a node may die before it is told
 				runner.Wake(id)

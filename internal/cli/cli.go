@@ -36,14 +36,20 @@ type commands struct {
 	File string `name:"config" placeholder:"FILE" help:"Configuration file; $$CARNET_CONFIG, else carnet.yaml here or in the data directory."`
 	Data string `placeholder:"DIR" help:"Directory of the node's files, over data in the configuration."`
 
-	Serve   serveCommand   `cmd:"" help:"Run a node."`
-	Config  configCommand  `cmd:"" help:"Look at the configuration."`
-	Token   tokenCommand   `cmd:"" help:"Look into tokens, make and verify them."`
-	Keys    keysCommand    `cmd:"" help:"Look at and change signing keys."`
-	Apps    appsCommand    `cmd:"" help:"Look at and change applications."`
-	Users   usersCommand   `cmd:"" help:"Look at and change people who sign in."`
-	Health  healthCommand  `cmd:"" help:"Ask the node whether it is ready."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Run a node."`
+	Config      configCommand      `cmd:"" help:"Look at the configuration."`
+	Token       tokenCommand       `cmd:"" help:"Look into tokens, make and verify them."`
+	Keys        keysCommand        `cmd:"" help:"Look at and change signing keys."`
+	Apps        appsCommand        `cmd:"" help:"Look at and change applications."`
+	Users       usersCommand       `cmd:"" help:"Look at and change people who sign in."`
+	Revoke      revokeCommand      `cmd:"" help:"Take tokens back before they expire."`
+	Consumers   consumersCommand   `cmd:"" help:"Look at and change the gateway's consumers."`
+	Credentials credentialsCommand `cmd:"" help:"Look at and import the credentials of consumers."`
+	Import      importCommand      `cmd:"" help:"Take over what another gateway has."`
+	Export      exportCommand      `cmd:"" help:"Write what the gateway has for another one."`
+	Diff        diffCommand        `cmd:"" help:"Show what an import would change."`
+	Health      healthCommand      `cmd:"" help:"Ask the node whether it is ready."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 const description = `Carnet issues signed tokens and admits requests that carry them.
@@ -132,10 +138,16 @@ func (s *shell) dataDir() string {
 }
 
 func (s *shell) variable(name string) string {
+	value, _ := s.lookup(name)
+	return value
+}
+
+// lookup tells an empty variable from none.
+func (s *shell) lookup(name string) (value string, ok bool) {
 	for _, kv := range s.Environ {
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {
-			return value
+			return value, true
 		}
 	}
-	return ""
+	return "", false
 }

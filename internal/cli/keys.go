@@ -14,6 +14,7 @@ import (
 
 type keysCommand struct {
 	List   keysList   `cmd:"" help:"List the keys of all sets, or of one."`
+	Import keysImport `cmd:"" help:"Take over the private keys of another installation, under their key ids."`
 	Rotate keysRotate `cmd:"" help:"Publish new keys, which take over when verifiers had time to fetch them."`
 	Retire keysRetire `cmd:"" help:"Stop a key from signing; what it signed stays good."`
 	Revoke keysRevoke `cmd:"" help:"Make a key and all that it signed unusable at once."`

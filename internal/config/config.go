@@ -37,6 +37,7 @@ type Config struct {
 	Tokens         Tokens                  `yaml:"tokens" doc:"Lifetimes of tokens"`
 	Limits         Limits                  `yaml:"limits" doc:"How often requests may come: a count in each s, m or h, or none"`
 	Devices        Devices                 `yaml:"devices"`
+	Admin          Admin                   `yaml:"admin"`
 	Chat           Chat                    `yaml:"chat"`
 	Gateway        gateway.Config          `yaml:"gateway" doc:"Routes, services, consumers and plugins"`
 
@@ -86,6 +87,7 @@ type KeySet struct {
 	Algorithms   []jose.Algorithm `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" doc:"One signing key of each; the first is the default"`
 	KidPrefix    string           `yaml:"kid_prefix" doc:"Key ids are this prefix and a number; without it, RFC 7638 thumbprints"`
 	IssuerPrefix string           `yaml:"issuer_prefix" doc:"The iss of device tokens starts so: PREFIX-device-timestamp"`
+	Active       int              `yaml:"active" doc:"How many keys of each algorithm sign at a time, each token by one of them at random"`
 	Rotation     Duration         `yaml:"rotation" doc:"Age at which a new key takes over; 0s: never by itself"`
 	PublishAhead Duration         `yaml:"publish_ahead" doc:"How long a new key is published before it signs"`
 	Verification Duration         `yaml:"verification" doc:"How long a key that no longer signs still verifies, or forever"`
@@ -94,7 +96,7 @@ type KeySet struct {
 // Spec is s as the ring of keys takes it.
 func (s *KeySet) Spec(name key.SetName) key.Spec {
 	return key.Spec{
-		Name: name, Algorithms: s.Algorithms, KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
+		Name: name, Algorithms: s.Algorithms, Active: s.Active, KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
 		Rotation: s.Rotation.Std(), PublishAhead: s.PublishAhead.Std(), Verification: s.Verification.Std(),
 	}
 }
@@ -106,18 +108,16 @@ type Tokens struct {
 	STSTTL     Duration `yaml:"sts_ttl" doc:"Of session tokens from /sts"`
 }
 
-// Limits bounds requests of the issue door. The zero Rate is no limit.
+// Limits bounds requests of the issue door, and device registrations. The zero Rate is no limit.
 type Limits struct {
 	STSPerIP     limit.Rate `yaml:"sts_per_ip" doc:"POST /sts from one address"`
 	STSPerApp    limit.Rate `yaml:"sts_per_app" doc:"POST /sts for one app"`
 	LoginPerIP   limit.Rate `yaml:"login_per_ip" doc:"POST /login from one address"`
 	LoginPerUser limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name from one network; ten times that from all of them"`
 	TokenPerApp  limit.Rate `yaml:"token_per_app" doc:"POST /oauth2/token by one app"`
-}
 
-// Devices says which key sets sign device tokens.
-type Devices struct {
-	Sets []key.SetName `yaml:"sets" doc:"Key sets with an issuer_prefix that devices may register with"`
+	RegisterPerDevice limit.Rate `yaml:"register_per_device" doc:"Registrations of one device key"`
+	RegisterPerIP     limit.Rate `yaml:"register_per_ip" doc:"Registrations from one address"`
 }
 
 // Chat is about conversations.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/api/kong"
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
@@ -39,20 +40,25 @@ func Default() *Config {
 			LoginPerIP:   limit.Rate{N: 20, Per: time.Minute},
 			LoginPerUser: limit.Rate{N: 10, Per: time.Minute},
 			TokenPerApp:  limit.Rate{N: 60000, Per: time.Minute},
+
+			RegisterPerDevice: limit.Rate{N: 10, Per: time.Minute},
+			RegisterPerIP:     limit.Rate{N: 1200, Per: time.Minute},
 		},
+		Admin: Admin{KongVersion: kong.Kong3, Authentication: "secret"},
 		Chat: Chat{
 			Bots:             []bot.ID{"echo", "menu"},
 			ConnectionsPerIP: 256,
 			ConnectsPerIP:    limit.Rate{N: 1200, Per: time.Minute},
 			SendsPerUser:     limit.Rate{N: 600, Per: time.Minute},
 		},
-		Gateway: gateway.Config{Cache: 64 << 20},
+		Gateway: gateway.Config{Cache: 40 << 20, CredentialCache: 64 << 20, Counters: 64 << 20, RefusedPerIP: limit.Rate{N: 600, Per: time.Minute}},
 	}
 }
 
 func defaultKeySet(algorithms ...jose.Algorithm) *KeySet {
 	return &KeySet{
 		Algorithms:   algorithms,
+		Active:       1,
 		Rotation:     Duration(90 * 24 * time.Hour),
 		PublishAhead: Duration(10 * time.Minute),
 		Verification: Duration(24 * time.Hour),
@@ -81,6 +87,7 @@ func (c *Config) complete() {
 	c.TLS.Cert, c.TLS.Key = c.path(c.TLS.Cert), c.path(c.TLS.Key)
 	c.MasterKeys.Signing = c.keySource(c.MasterKeys.Signing, "signing.key")
 	c.MasterKeys.Data = c.keySource(c.MasterKeys.Data, "data.key")
+	c.Devices.complete()
 }
 
 // publicURL is where a client on this machine reaches the token service.

@@ -88,6 +88,8 @@ func (r *reader) value(path string, n ast.Node, v reflect.Value, m member) {
 	switch {
 	case isScalar(t):
 		r.word(path, n, v, m)
+	case hasShort(t) && n.Type() == ast.StringType:
+		r.word(path, n, v, m)
 	case t.Kind() == reflect.Pointer:
 		if v.IsNil() {
 			v.Set(reflect.New(t.Elem()))
@@ -132,7 +134,7 @@ func (r *reader) word(path string, n ast.Node, v reflect.Value, m member) {
 	isString := v.Kind() == reflect.String || v.Type() == secretType
 	switch n := n.(type) {
 	case *ast.StringNode:
-		if !isString && !inTable {
+		if !isString && !inTable && !hasShort(v.Type()) {
 			r.mismatch(path, n, v.Type())
 			return
 		}
@@ -176,7 +178,7 @@ func (r *reader) list(path string, n *ast.SequenceNode, v reflect.Value, m membe
 	r.note(path)
 }
 
-// mapping sets a struct, or a map from names to pointers to structs.
+// mapping sets a struct or a map.
 func (r *reader) mapping(path string, n ast.MapNode, v reflect.Value) {
 	var known []member
 	if v.Kind() == reflect.Struct {
@@ -205,9 +207,11 @@ func (r *reader) mapping(path string, n ast.MapNode, v reflect.Value) {
 	}
 }
 
-// entry sets one value of a map, over the default that is there.
+// entry sets one value of a map: a key set, over the default that is there, or a word
+// or list of words.
 func (r *reader) entry(path, name string, at *token.Token, n ast.Node, v reflect.Value) {
-	if !plain(name) {
+	set := v.Type().Elem().Kind() == reflect.Pointer
+	if set && !plain(name) {
 		r.bad(at, path, "a name is 1 to 64 of a-z, 0-9, _ and -")
 		return
 	}
@@ -216,7 +220,10 @@ func (r *reader) entry(path, name string, at *token.Token, n ast.Node, v reflect
 	}
 	k := reflect.ValueOf(name).Convert(v.Type().Key())
 	e := v.MapIndex(k)
-	if !e.IsValid() {
+	switch {
+	case !set:
+		e = reflect.New(v.Type().Elem()).Elem()
+	case !e.IsValid():
 		e = reflect.ValueOf(defaultKeySet("ES256"))
 	}
 	r.value(path, n, e, member{})

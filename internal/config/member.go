@@ -76,7 +76,7 @@ func leaves(path string, v reflect.Value) []leaf {
 	for _, m := range members(v.Type()) {
 		at, f := join(path, m.name), v.Field(m.index)
 		switch {
-		case isScalar(f.Type()), f.Kind() == reflect.Slice && isScalar(f.Type().Elem()):
+		case isScalar(f.Type()), f.Kind() == reflect.Slice && (isScalar(f.Type().Elem()) || hasShort(f.Type().Elem())):
 			out = append(out, leaf{at, m, f})
 		case f.Kind() == reflect.Struct:
 			out = append(out, leaves(at, f)...)

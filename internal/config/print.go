@@ -30,9 +30,12 @@ type printer struct {
 
 func (p *printer) mapping(indent, path string, v reflect.Value) {
 	if v.Kind() == reflect.Map {
+		sparse := p.sparse
+		p.sparse = false // what a map names is set, whatever its value
 		for _, k := range sortedKeys(v) {
-			p.entry(indent, join(path, k.String()), k.String(), v.MapIndex(k))
+			p.entry(indent, join(path, k.String()), yamlScalar(k), v.MapIndex(k))
 		}
+		p.sparse = sparse
 		return
 	}
 	for _, m := range members(v.Type()) {

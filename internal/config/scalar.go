@@ -88,10 +88,19 @@ func isScalar(t reflect.Type) bool {
 	}
 }
 
+// hasShort tells whether one word may stand for a mapping of type t, whose
+// UnmarshalText takes it.
+func hasShort(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && !isScalar(t) && reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
 // want says what a value of type t must be.
 func want(t reflect.Type) string {
 	if s, ok := scalars[t]; ok {
 		return s.want
+	}
+	if hasShort(t) {
+		return "a name, or a mapping of keys to values"
 	}
 	switch t.Kind() {
 	case reflect.String:

@@ -56,12 +56,17 @@ func schemaOf(v reflect.Value, m member) *schema {
 			list, _ := s.Default.([]string)
 			s.Default = append(list, formatScalar(v.Index(i)))
 		}
+	case t.Kind() == reflect.Map && t.Elem().Kind() != reflect.Pointer:
+		s.Type, s.AdditionalProperties = "object", schemaOf(reflect.Zero(t.Elem()), member{})
 	case t.Kind() == reflect.Map:
 		s.Type = "object"
 		s.PropertyNames = &schema{Pattern: "^[a-z0-9_-]{1,64}$"}
 		s.AdditionalProperties = schemaOf(reflect.ValueOf(defaultKeySet("ES256")), member{})
 	default:
 		s.Type, s.AdditionalProperties = "object", false
+		if hasShort(t) {
+			s.Type = []string{"string", "object"}
+		}
 		s.Properties = map[string]*schema{}
 		for _, f := range members(t) {
 			s.Properties[f.name] = schemaOf(v.Field(f.index), f)

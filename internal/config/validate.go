@@ -29,6 +29,7 @@ func (c *Config) Validate(handlers map[string]string) error {
 		v.keySet("keys."+string(name), name, c.Keys[name])
 	}
 	v.devices()
+	v.admin()
 	v.gateway()
 	return errors.Join(v.errs...)
 }
@@ -123,9 +124,13 @@ func (v *validator) durations() {
 		{"tokens.refresh_ttl", v.Tokens.RefreshTTL},
 		{"tokens.sts_ttl", v.Tokens.STSTTL},
 	} {
-		if d.value <= 0 || d.value == Forever {
-			v.bad(d.path, "must be more than nothing and have an end")
-		}
+		v.limited(d.path, d.value)
+	}
+}
+
+func (v *validator) limited(path string, d Duration) {
+	if d <= 0 || d == Forever {
+		v.bad(path, "must be more than nothing and have an end")
 	}
 }
 
@@ -160,18 +165,6 @@ func (v *validator) keySet(path string, name key.SetName, s *KeySet) {
 	}
 }
 
-func (v *validator) devices() {
-	for i, name := range v.Devices.Sets {
-		path := fmt.Sprintf("devices.sets[%d]", i)
-		switch s := v.Keys[name]; {
-		case s == nil:
-			v.bad(path, "there is no key set %q%s", name, suggest(string(name), v.setNames()))
-		case s.IssuerPrefix == "":
-			v.bad(path, "the key set %q needs an issuer_prefix to sign device tokens", name)
-		}
-	}
-}
-
 func (v *validator) setNames() []string {
 	var out []string
 	for _, n := range slices.Sorted(maps.Keys(v.Keys)) {
@@ -196,6 +189,9 @@ func (v *validator) gateway() {
 				v.bad(path+".key_set", "there is no key set %q%s", s.KeySet, suggest(s.KeySet, v.setNames()))
 			}
 		}
+	}
+	if v.Gateway.VerifyPath != "" && len(v.TrustedProxies) == 0 {
+		v.bad("gateway.verify_path", "needs trusted_proxies: only the gateways in there may ask")
 	}
 	for i, s := range v.Gateway.Services {
 		if name, internal := strings.CutPrefix(s.URL, "internal://"); internal && v.handlers != nil {

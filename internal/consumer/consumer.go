@@ -5,6 +5,7 @@
 package consumer
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // Consumer is a party that tokens stand for.
@@ -27,6 +29,9 @@ func New(username, customID string, groups []string) *Consumer {
 	return &Consumer{ID: nameID("consumer", username), Username: username, CustomID: customID, Groups: groups}
 }
 
+// Name is what people know c by.
+func (c *Consumer) Name() string { return cmp.Or(c.Username, c.CustomID, c.ID) }
+
 // In tells whether c is in any of the groups.
 func (c *Consumer) In(groups []string) bool {
 	return slices.ContainsFunc(c.Groups, func(g string) bool { return slices.Contains(groups, g) })
@@ -38,62 +43,35 @@ func (c *Consumer) GroupList() string { return strings.Join(c.Groups, ", ") }
 // Credential is one way to prove to be a consumer: by tokens whose issuer is Key
 // and that one of its keys verifies.
 type Credential struct {
-	ID       string // a UUID that follows from Key
+	ID       string // a UUID that follows from Key, or the store's
 	Consumer *Consumer
 	Key      string         // the iss of the tokens, or the prefix of it
 	Policy   *carnet.Policy // what the tokens must claim besides; nil: nothing
 
-	keys  []*carnet.Key
-	named bool
-}
-
-// Material is the keys of a credential.
-type Material struct {
-	Keys []*carnet.Key // best first
-	// Named says that tokens tell by kid which of the keys signed them. If not, a
-	// kid is not looked at: it was never agreed what it means.
-	Named bool
+	keys      []*carnet.Key
+	named     bool
+	symmetric bool
+	secret    secret.Bytes
+	remote    carnet.KeySource
+	holder    *holder // of the registry that looked it up; nil: it is not one of the store
+	mark      uint64  // what a [Sketch] knows it by
 }
 
 // NewCredential makes a credential. A token that it verifies gives it back as its owner.
 func NewCredential(c *Consumer, key string, m Material, policy *carnet.Policy) *Credential {
-	cred := &Credential{ID: nameID("credential", key), Consumer: c, Key: key, Policy: policy, named: m.Named}
+	cred := &Credential{
+		ID: nameID("credential", key), Consumer: c, Key: key, Policy: policy,
+		named: m.Named, secret: m.Secret, remote: m.Remote,
+	}
 	for _, k := range m.Keys {
 		cred.keys = append(cred.keys, k.WithOwner(cred))
+		cred.symmetric = cred.symmetric || jose.Algorithm(k.Algorithm()).Symmetric()
 	}
 	return cred
 }
 
 // Symmetric tells whether any of the keys could sign as well as verify.
-func (c *Credential) Symmetric() bool {
-	return slices.ContainsFunc(c.keys, func(k *carnet.Key) bool { return jose.Algorithm(k.Algorithm()).Symmetric() })
-}
-
-// Candidates returns the keys that may have signed a token with this algorithm
-// and kid; kid is "" if it names none. A key of another algorithm is returned
-// only where there is no better one, so that the verifier can say what is wrong.
-func (c *Credential) Candidates(alg, kid string) []*carnet.Key {
-	if !c.named {
-		return c.keys
-	}
-	if kid != "" {
-		i := slices.IndexFunc(c.keys, func(k *carnet.Key) bool { return k.ID() == kid })
-		if i < 0 {
-			return nil
-		}
-		return c.keys[i : i+1 : i+1]
-	}
-	var fit []*carnet.Key
-	for _, k := range c.keys {
-		if k.Algorithm() == alg {
-			fit = append(fit, k)
-		}
-	}
-	if fit == nil {
-		return c.keys
-	}
-	return fit
-}
+func (c *Credential) Symmetric() bool { return c.symmetric }
 
 // nameID is the UUID of a thing that has a name (RFC 9562 §5.5).
 func nameID(kind, name string) string {

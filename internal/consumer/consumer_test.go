@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"slices"
 	"testing"
 
 	"github.com/carnetproject/carnet"
@@ -76,73 +75,5 @@ func TestGroups(t *testing.T) {
 				t.Errorf("In = %v, GroupList = %q; want %v, %q", c.In(tc.asked), c.GroupList(), tc.in, tc.list)
 			}
 		})
-	}
-}
-
-func TestCandidates(t *testing.T) {
-	t.Parallel()
-	k1, k2, anonymous := publicKey(t, "k1"), publicKey(t, "k2"), publicKey(t, "")
-	who := New("u", "", nil)
-	named := NewCredential(who, "n", Material{Keys: []*carnet.Key{k1, k2}, Named: true}, nil)
-	unnamed := NewCredential(who, "p", Material{Keys: []*carnet.Key{anonymous}}, nil)
-	empty := NewCredential(who, "e", Material{Named: true}, nil)
-	for name, tc := range map[string]struct {
-		c        *Credential
-		alg, kid string
-		want     []string
-	}{
-		"by kid":                      {named, "ES256", "k2", []string{"k2"}},
-		"by kid, whatever the alg":    {named, "RS256", "k1", []string{"k1"}},
-		"unknown kid":                 {named, "ES256", "k3", nil},
-		"no kid":                      {named, "ES256", "", []string{"k1", "k2"}},
-		"no kid, other alg":           {named, "RS256", "", []string{"k1", "k2"}},
-		"kid means nothing":           {unnamed, "ES256", "k1", []string{anonymous.ID()}},
-		"no kid for one without name": {unnamed, "HS256", "", []string{anonymous.ID()}},
-		"no keys":                     {empty, "ES256", "", nil},
-		"no keys, kid":                {empty, "ES256", "k1", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got []string
-			for _, k := range tc.c.Candidates(tc.alg, tc.kid) {
-				got = append(got, k.ID())
-			}
-			if !slices.Equal(got, tc.want) {
-				t.Errorf("Candidates = %q, want %q", got, tc.want)
-			}
-		})
-	}
-}
-
-func TestSet(t *testing.T) {
-	t.Parallel()
-	who := New("u", "", nil)
-	device := NewCredential(who, "mobilev2", Material{Keys: []*carnet.Key{publicKey(t, "k")}, Named: true}, nil)
-	legacy := NewCredential(who, "legacy", Material{Keys: []*carnet.Key{secretKey(t)}}, nil)
-	s, err := NewSet([]*Credential{device, legacy})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, tc := range map[string]struct {
-		key             string
-		found, asPrefix *Credential
-	}{
-		"asymmetric": {"mobilev2", device, device},
-		"symmetric":  {"legacy", legacy, nil},
-		"nobody":     {"x", nil, nil},
-		"other case": {"Legacy", nil, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if s.Find(tc.key) != tc.found || s.Prefix(tc.key) != tc.asPrefix {
-				t.Errorf("Find = %v, Prefix = %v", s.Find(tc.key), s.Prefix(tc.key))
-			}
-			if err := s.CheckPrefix(tc.key); (err == nil) != (tc.asPrefix != nil) {
-				t.Errorf("CheckPrefix = %v", err)
-			}
-		})
-	}
-	if _, err := NewSet([]*Credential{legacy, NewCredential(New("v", "", nil), "legacy", Material{}, nil)}); err == nil {
-		t.Error("two credentials with one key were taken")
 	}
 }

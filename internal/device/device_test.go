@@ -40,9 +40,13 @@ func open(t *testing.T) (*Registrar, *signer) {
 	}
 	s := &signer{key: k}
 	r, err := New(Config{
-		Keys:  s,
-		Sets:  map[key.SetName]Set{"mobile_device": {Algorithm: jose.RS256, IssuerPrefix: "mobilev2"}},
-		Clock: func() time.Time { return noon },
+		Keys: s,
+		Sets: map[key.SetName]Set{
+			"mobile_device":    {Algorithm: jose.RS256, IssuerPrefix: "mobilev2"},
+			"portal_anonymous": {Algorithm: jose.RS256, Form: Shipped},
+		},
+		Reserved: []string{"desktopv2"},
+		Clock:    func() time.Time { return noon },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -53,25 +57,30 @@ func open(t *testing.T) (*Registrar, *signer) {
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	r, s := open(t)
-	token, err := r.Register(t.Context(), "mobile_device", "dev.sunbird.app-7b1c0d9e5f")
-	if err != nil {
-		t.Fatal(err)
-	}
-	jws, err := gojose.ParseSignedCompact(token, []gojose.SignatureAlgorithm{gojose.RS256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := jws.Verify(s.key.Public().Crypto())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := `{"iss":"mobilev2-dev.sunbird.app-7b1c0d9e5f-1780315200123","iat":1780315200}`; string(payload) != want {
-		t.Errorf("claims = %s, want %s", payload, want)
-	}
-	header, _, _ := strings.Cut(token, ".")
-	text, err := base64.RawURLEncoding.DecodeString(header)
-	if want := `{"alg":"RS256","kid":"mobilev2_key1"}`; err != nil || string(text) != want {
-		t.Errorf("header = %s, want %s", text, want)
+	for set, want := range map[key.SetName]string{
+		"mobile_device":    `{"iss":"mobilev2-dev.sunbird.app-7b1c0d9e5f-1780315200123","iat":1780315200}`,
+		"portal_anonymous": `{"iss":"dev.sunbird.app-7b1c0d9e5f","iat":1780315200}`,
+	} {
+		token, err := r.Register(t.Context(), set, "dev.sunbird.app-7b1c0d9e5f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		jws, err := gojose.ParseSignedCompact(token, []gojose.SignatureAlgorithm{gojose.RS256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := jws.Verify(s.key.Public().Crypto())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(payload) != want {
+			t.Errorf("claims = %s, want %s", payload, want)
+		}
+		header, _, _ := strings.Cut(token, ".")
+		text, err := base64.RawURLEncoding.DecodeString(header)
+		if want := `{"alg":"RS256","kid":"mobilev2_key1"}`; err != nil || string(text) != want {
+			t.Errorf("header = %s, want %s", text, want)
+		}
 	}
 }
 
@@ -83,10 +92,14 @@ func TestRegisterRefuses(t *testing.T) {
 		key  string
 		want fault.Kind
 	}{
-		"unknown set": {"nobody", "k", fault.NotFound},
-		"access set":  {"access", "k", fault.NotFound},
-		"no set":      {"", "k", fault.NotFound},
-		"bad key":     {"mobile_device", "a b", fault.Invalid},
+		"unknown set":             {"nobody", "k", fault.NotFound},
+		"access set":              {"access", "k", fault.NotFound},
+		"no set":                  {"", "k", fault.NotFound},
+		"bad key":                 {"mobile_device", "a b", fault.Invalid},
+		"bad shipped":             {"portal_anonymous", "a b", fault.Invalid},
+		"as another set's issuer": {"portal_anonymous", "mobilev2-x-1591600000000", fault.Invalid},
+		"as a listed issuer":      {"portal_anonymous", "desktopv2-x", fault.Invalid},
+		"a prefix":                {"portal_anonymous", "mobilev2", fault.Invalid},
 	} {
 		if token, err := r.Register(t.Context(), tc.set, tc.key); fault.KindOf(err) != tc.want || token != "" {
 			t.Errorf("%s: Register() = %q, %v", name, token, err)
@@ -94,6 +107,11 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 	if len(s.sets) != 0 {
 		t.Errorf("something was signed: %v", s.sets)
+	}
+	for set, key := range map[key.SetName]string{"mobile_device": "mobilev2-x-1591600000000", "portal_anonymous": "mobilev2x"} {
+		if _, err := r.Register(t.Context(), set, key); err != nil {
+			t.Errorf("%s refuses %s: %v", set, key, err)
+		}
 	}
 	s.err = fault.New(fault.Unavailable, "busy")
 	if _, err := r.Register(t.Context(), "mobile_device", "k"); fault.KindOf(err) != fault.Unavailable {
@@ -103,14 +121,17 @@ func TestRegisterRefuses(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	good := Set{Algorithm: jose.RS256, IssuerPrefix: "p"}
+	good := Set{Algorithm: jose.RS256, Form: Design, IssuerPrefix: "p"}
+	shipped := Set{Algorithm: jose.RS256, Form: Shipped}
 	for name, c := range map[string]Config{
 		"no keys":      {Sets: map[key.SetName]Set{"a": good}},
-		"no prefix":    {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {Algorithm: jose.RS256}}},
-		"no algorithm": {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {IssuerPrefix: "p"}}},
-		"HS256":        {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {Algorithm: jose.HS256, IssuerPrefix: "p"}}},
+		"no prefix":    {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {Algorithm: jose.RS256, Form: Design}}},
+		"bad form":     {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {Algorithm: jose.RS256, Form: "old", IssuerPrefix: "p"}}},
+		"legacy":       {Keys: &signer{}, LegacyConsumers: []string{"a"}},
+		"no algorithm": {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {Form: Design, IssuerPrefix: "p"}}},
+		"HS256":        {Keys: &signer{}, Sets: map[key.SetName]Set{"a": {Algorithm: jose.HS256, Form: Design, IssuerPrefix: "p"}}},
 		"one prefix":   {Keys: &signer{}, Sets: map[key.SetName]Set{"a": good, "b": good}},
-		"overlap":      {Keys: &signer{}, Sets: map[key.SetName]Set{"a": good, "b": {Algorithm: jose.RS256, IssuerPrefix: "p-x"}}},
+		"overlap":      {Keys: &signer{}, Sets: map[key.SetName]Set{"a": good, "b": {Algorithm: jose.RS256, Form: Design, IssuerPrefix: "p-x"}}},
 	} {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s: New() takes it", name)
@@ -118,7 +139,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 	for name, sets := range map[string]map[key.SetName]Set{
 		"no sets":  nil,
-		"two sets": {"a": good, "b": {Algorithm: jose.ES256, IssuerPrefix: "p2"}},
+		"two sets": {"a": good, "b": {Algorithm: jose.ES256, Form: Design, IssuerPrefix: "p2"}, "c": shipped, "d": shipped},
 	} {
 		if _, err := New(Config{Keys: &signer{}, Sets: sets}); err != nil {
 			t.Errorf("%s: %v", name, err)

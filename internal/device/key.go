@@ -11,13 +11,16 @@ const MaxKey = 128
 // Problem is one thing that is wrong with a device key.
 type Problem string
 
-// The problems, in the order in which they are reported.
+// The problems, in the order in which they are reported. [CheckKey] does not know
+// of Reserved.
 const (
 	Missing Problem = "is missing"
 	Space   Problem = "has white space"
 	UUID    Problem = "is a UUID"
 	TooLong Problem = "is longer than 128 bytes"
 	Charset Problem = "has a character outside printable ASCII"
+
+	Reserved Problem = "begins as an issuer prefix does"
 )
 
 // KeyError says all that is wrong with a device key, and nothing of the key.

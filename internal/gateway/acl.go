@@ -10,32 +10,55 @@ type aclStage struct {
 	groups []string
 	deny   bool // the groups are those that may not pass
 	hide   bool // do not tell the upstream the groups
+	old    bool // as Kong 0.14: 403 for everybody
 }
 
-func newACLStage(a *ACL) *aclStage {
-	if len(a.Deny) > 0 {
-		return &aclStage{groups: a.Deny, deny: true, hide: a.HideGroupsHeader}
+// newACLStage makes the check of a route whose callers are found out by j, nil if
+// nothing finds out.
+func newACLStage(a *ACL, j *JWT) *aclStage {
+	s := &aclStage{groups: a.allowed(), hide: a.HideGroupsHeader, old: j != nil && profiles[j.StatusProfile].old}
+	if denied := a.denied(); len(denied) > 0 {
+		s.groups, s.deny = denied, true
 	}
-	return &aclStage{groups: a.Allow, hide: a.HideGroupsHeader}
+	return s
 }
 
 func (*aclStage) name() string { return "acl" }
 
 func (s *aclStage) check(_ context.Context, r *request) *refusal {
 	if r.principal == nil {
-		f := message(http.StatusUnauthorized, "Unauthorized", "no consumer is known: the route has no jwt, or it did not run")
-		f.challenge = "Bearer"
-		return f
+		return s.stranger("no consumer is known: the route has no jwt, or it did not run")
 	}
-	if r.principal.Consumer.In(s.groups) == s.deny {
-		reason := "the consumer is in none of the groups allowed"
-		if s.deny {
-			reason = "the consumer is in a group denied"
-		}
-		return message(http.StatusForbidden, "You cannot consume this service", reason)
+	who := r.principal.Consumer
+	switch {
+	case who.In(s.groups) != s.deny:
+	case s.deny:
+		return s.forbid("the consumer is in a group denied")
+	case r.principal.Credential == nil && len(who.Groups) == 0:
+		return s.stranger("the caller is anonymous, and the anonymous consumer has no groups: " + r.excused)
+	default:
+		return s.forbid("the consumer is in none of the groups allowed")
 	}
 	if !s.hide {
-		r.groups = r.principal.Consumer.GroupList()
+		r.groups, r.grouped = who.GroupList(), true
 	}
 	return nil
+}
+
+// stranger refuses a caller who might pass as somebody.
+func (s *aclStage) stranger(reason string) *refusal {
+	if s.old {
+		return s.forbid(reason)
+	}
+	f := document(http.StatusUnauthorized, "Unauthorized", reason)
+	f.challenge = "Bearer"
+	return f
+}
+
+func (s *aclStage) forbid(reason string) *refusal {
+	const text = "You cannot consume this service"
+	if s.old {
+		return message(http.StatusForbidden, text, reason)
+	}
+	return document(http.StatusForbidden, text, reason)
 }

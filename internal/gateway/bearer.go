@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -9,6 +10,7 @@ import (
 type places struct {
 	query, cookies []string
 	headers        []string // canonical
+	first          bool     // the first place that has one counts, as with Kong before 3.2
 }
 
 func newPlaces(j *JWT) places {
@@ -32,14 +34,20 @@ func (p *places) find(r *request) (token string, v verdict) {
 	var f finds
 	if r.query != "" {
 		for _, name := range p.query {
-			r.eachQuery(name, f.addQuery)
+			if !f.done(p) {
+				r.eachQuery(name, f.addQuery)
+			}
 		}
 	}
 	for _, name := range p.cookies {
-		f.add(r.cookie(name))
+		if !f.done(p) {
+			f.add(r.cookie(name))
+		}
 	}
 	for _, name := range p.headers {
-		f.add(bearer(r.first(name)))
+		if !f.done(p) {
+			f.add(bearer(r.first(name)))
+		}
 	}
 	switch {
 	case f.several:
@@ -59,6 +67,8 @@ type finds struct {
 	bare    bool // a parameter without a value was found: Kong takes it for a token
 	several bool
 }
+
+func (f *finds) done(p *places) bool { return p.first && (f.bare || f.token != "") }
 
 func (f *finds) add(token string) {
 	switch {
@@ -98,3 +108,53 @@ func bearer(header string) string {
 }
 
 const blanks = " \t\n\v\f\r"
+
+// remove takes all tokens out of the request to an upstream, those that find does not
+// look at included.
+func (p *places) remove(out *http.Request) {
+	for _, name := range p.query {
+		out.URL.RawQuery = without(out.URL.RawQuery, "&", func(pair string) bool {
+			key, _, _ := strings.Cut(pair, "=")
+			return pair != "" && decodeQuery(key) == name
+		})
+	}
+	for _, name := range p.cookies {
+		edit(out.Header, "Cookie", func(line string) string {
+			return without(line, ";", func(pair string) bool {
+				key, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+				return key == name
+			})
+		})
+	}
+	for _, name := range p.headers {
+		edit(out.Header, name, func(line string) string {
+			if bearer(line) != "" {
+				return ""
+			}
+			return line
+		})
+	}
+}
+
+// without is text without the parts that are to go; what stays stays as it is.
+func without(text, separator string, gone func(part string) bool) string {
+	parts := strings.Split(text, separator)
+	left := slices.DeleteFunc(parts, gone)
+	if len(left) == len(parts) {
+		return text
+	}
+	return strings.TrimLeft(strings.Join(left, separator), " ")
+}
+
+// edit changes the lines of a header; empty ones go.
+func edit(h http.Header, name string, change func(line string) string) {
+	var kept []string
+	for _, line := range h[name] {
+		if line = change(line); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if h[name] = kept; kept == nil {
+		delete(h, name)
+	}
+}

@@ -111,10 +111,17 @@ services:
 	}
 }
 
-func TestPlacesDefaults(t *testing.T) {
+func TestDefaults(t *testing.T) {
 	t.Parallel()
 	p := newPlaces(&JWT{})
-	if fmt.Sprint(p) != "{[jwt] [] [Authorization]}" {
+	if fmt.Sprint(p) != "{[jwt] [] [Authorization] false}" {
 		t.Errorf("defaults are %v", p)
+	}
+	s := newJWTStage(&JWT{}, nil, nil, nil)
+	if s.dialect.id() != (dialectID{claim: "iss"}) || !s.preflight || s.anonymous != nil || s.profile != &kong3 || s.scrub != nil || s.told != nil {
+		t.Errorf("defaults are %+v", s)
+	}
+	if d := s.demands; d.exp || d.nbf || d.ahead != 0 || d.leeway != 0 || d.audience != nil || d.required != nil {
+		t.Errorf("defaults demand %+v", d)
 	}
 }

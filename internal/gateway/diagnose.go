@@ -9,9 +9,9 @@ import (
 )
 
 // diagnose says what Kong would find wrong with a token that was refused, in
-// Kong's order. It trusts nothing and admits nothing: where Kong would find
+// Kong's order. claim is the one that names the credential. It trusts nothing and admits nothing: where Kong would find
 // nothing wrong, what our verifier is stricter about counts as bad claims.
-func diagnose(token string) verdict {
+func diagnose(token, claim string) verdict {
 	if len(token) > jose.MaxToken {
 		return badJSON
 	}
@@ -34,11 +34,14 @@ func diagnose(token string) verdict {
 	if sig, err := base64.RawURLEncoding.DecodeString(parts[2]); err != nil || len(sig) == 0 {
 		return badSignature
 	}
-	iss := claims.Lookup("iss")
-	if iss.Kind == jose.Absent {
+	key := claims.Lookup(claim)
+	if key.Kind == jose.Absent {
+		key = header.Lookup(claim)
+	}
+	if key.Kind == jose.Absent {
 		return noIssuer
 	}
-	if text, ok := iss.Text(); !ok || !visible(text) || text == "" {
+	if text, ok := key.Text(); !ok || text == "" || !plausible(text) {
 		return badIssuer
 	}
 	if _, canonical := jose.Decode(parts[2]); !canonical { // Kong decodes it, and compares

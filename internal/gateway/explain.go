@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,6 +25,7 @@ func (g *Gateway) Explain(ctx context.Context, method, host, target, token strin
 		return []Finding{{Check: "path", Detail: "not a path: it starts with a slash and may have a query"}}
 	}
 	r := &http.Request{Method: method, Host: host, URL: u, Header: http.Header{}, RemoteAddr: "127.0.0.1:0"}
+	r.TLS = &tls.ConnectionState{} // so that no route sends it away for that
 	d := g.locate(r.WithContext(ctx), g.clock())
 	if d.refusedBy == "path" {
 		return []Finding{d.refusal.finding("path")}
@@ -54,19 +56,33 @@ func (g *Gateway) Explain(ctx context.Context, method, host, target, token strin
 }
 
 func (f *refusal) finding(check string) Finding {
-	return Finding{check, false, strconv.Itoa(f.status) + " " + f.body + ": " + f.reason}
+	body := f.body
+	if f.message != "" { // without the number, which is that of a real request
+		body = `{"message":` + quote(f.message) + `}`
+	}
+	return Finding{check, false, strconv.Itoa(f.status) + " " + body + ": " + f.reason}
 }
 
 // describe says what a stage that let r pass has found out.
 func (r *request) describe(s stage) string {
 	p := r.principal
+	switch s := s.(type) {
+	case *rateStage:
+		return "within the limits, counted by " + s.caller(r).kind
+	case *corsStage:
+		return "says in the answer which origins may read it"
+	case *sizeStage:
+		return "bodies of at most " + strconv.FormatInt(s.bound, 10) + " bytes"
+	}
 	switch {
 	case p == nil:
 		return "not checked"
 	case s.name() == "acl":
 		return "groups " + p.Consumer.GroupList()
+	case p.Credential == nil:
+		return "anonymous consumer " + p.Consumer.Name() + ", instead of a refusal: " + r.excused
 	default:
-		return "consumer " + p.Consumer.Username + ", credential " + p.Credential.Key + ", identity " + p.Identity
+		return "consumer " + p.Consumer.Name() + ", credential " + p.Credential.Key + ", identity " + p.Identity
 	}
 }
 

@@ -2,7 +2,7 @@
 // route's checks in order, and passes the request on to the upstream with the
 // headers that say who asks.
 //
-// A request walks one way: normal path, route, stages (jwt, acl), proxy. Each
+// A request walks one way: normal path, route, stages (jwt, acl, rate-limiting), proxy. Each
 // refusal is a documented one, and nothing that a client sends makes a 5xx.
 package gateway
 
@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/consumer"
+	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
@@ -34,11 +36,18 @@ type Options struct {
 	// Internal are the upstreams of internal://NAME. They get requests as an
 	// upstream gets them and are reached in no other way.
 	Internal map[string]http.Handler
+	// Registry are the consumers and credentials that Config has not; nil: none.
+	Registry registry
+	// Used is called for each request that is admitted by a credential; nil: not.
+	Used func(c *consumer.Credential, now time.Time)
+	// Revocations are the tokens that were taken back; nil: none.
+	Revocations revocations
 
-	Cache   *carnet.Cache    // for verified tokens; nil: none
-	Clock   func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: none
-	Observe func(Outcome)    // called after each request; nil: not
+	Cache    *carnet.Cache    // for verified tokens; nil: none
+	Counters *limit.Counters  // for rate-limiting; nil: a table of 1 MiB
+	Clock    func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: none
+	Observe  func(Outcome)    // called after each request; nil: not
 
 	Trusted    []netip.Prefix                 // proxies whose X-Forwarded-* is passed on
 	ClientAddr func(*http.Request) netip.Addr // who is behind the proxies; nil: the peer
@@ -47,7 +56,7 @@ type Options struct {
 // Outcome is how one request ended.
 type Outcome struct {
 	Route    string // "" if none matched
-	Refused  string // "path", "route" or the name of a stage; "" if admitted
+	Refused  string // "path", "route", "https", "verify", "refused_per_ip" or the name of a stage; "" if admitted
 	Status   int    // 499 if the client hung up
 	Duration time.Duration
 }
@@ -57,20 +66,27 @@ type Gateway struct {
 	vault    vault
 	internal map[string]http.Handler
 	cache    *carnet.Cache
+	counters *limit.Counters
 	clock    func() time.Time
 	log      *slog.Logger
 	errorLog *log.Logger // the same, for ReverseProxy
 	observe  func(Outcome)
+	used     func(c *consumer.Credential, now time.Time)
 	buffers  buffers
 
+	revocations revocations // nil: none
+
+	strangers  *limit.Counters // tokens refused, by network
 	trusted    trust
 	clientAddr func(*http.Request) netip.Addr
+
+	sockets *sockets
 
 	ring  keyring
 	table atomic.Pointer[table]
 
-	mu          sync.Mutex // one change at a time
-	credentials []*credential
+	mu     sync.Mutex // one change at a time
+	roster *roster
 }
 
 // New opens the secrets that the configuration names and compiles its routes. It
@@ -78,9 +94,15 @@ type Gateway struct {
 func New(ctx context.Context, o Options) (*Gateway, error) {
 	g := &Gateway{
 		vault:    vault{issuer: o.Issuer, audience: o.Audience, secret: o.Secret, keySet: o.KeySet},
-		internal: o.Internal, cache: o.Cache, clock: o.Clock, log: o.Log, observe: o.Observe,
-		trusted: o.Trusted, clientAddr: o.ClientAddr,
+		sockets:  newSockets(),
+		internal: o.Internal, cache: o.Cache, counters: o.Counters, clock: o.Clock, log: o.Log, observe: o.Observe, used: o.Used,
+		revocations: o.Revocations, trusted: o.Trusted, clientAddr: o.ClientAddr,
+		strangers: limit.NewCounters(networkTable),
 	}
+	if g.counters == nil {
+		g.counters = limit.NewCounters(1 << 20)
+	}
+	g.ring.registry = o.Registry
 	if g.vault.audience == "" {
 		g.vault.audience = o.Issuer
 	}
@@ -90,6 +112,7 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
+	g.vault.clock, g.vault.transport = g.clock, newStraight()
 	g.errorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	return g, g.Reload(ctx, o.Config)
 }
@@ -99,29 +122,43 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 // [Config.Validate] returns them and nothing changes. The verified tokens stay in
 // the cache unless the credentials differ.
 func (g *Gateway) Reload(ctx context.Context, c Config) error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	credentials, err := g.vault.credentials(ctx, c.Consumers)
-	if err != nil {
-		return err
-	}
-	snapshot, err := g.vault.snapshot(credentials)
-	if err != nil {
-		return err
-	}
-	last := g.table.Load()
-	next, err := g.compile(&c, snapshot.set, last)
+	roster, snapshot, next, err := g.prepare(ctx, &c)
 	if err != nil {
 		return err
 	}
 	g.ring.replace(snapshot)
-	g.credentials = credentials
-	g.table.Store(next)
+	g.warn(ctx, &c)
+	g.roster = roster
+	last := g.table.Swap(next)
 	last.release(next)
 	return nil
+}
+
+// Check reports why [Gateway.Reload] would refuse c, nil if it would not.
+func (g *Gateway) Check(ctx context.Context, c Config) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, _, _, err := g.prepare(ctx, &c)
+	return err
+}
+
+// prepare makes all that c needs to be in force.
+func (g *Gateway) prepare(ctx context.Context, c *Config) (*roster, *snapshot, *table, error) {
+	if err := c.Validate(); err != nil {
+		return nil, nil, nil, err
+	}
+	roster, err := g.vault.roster(ctx, c.Consumers, g.roster)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	snapshot, err := g.vault.snapshot(roster)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	next, err := g.compile(c, snapshot.set, g.table.Load())
+	return roster, snapshot, next, err
 }
 
 // SetsChanged reads the key sets again. Call it whenever a key is published,
@@ -129,7 +166,7 @@ func (g *Gateway) Reload(ctx context.Context, c Config) error {
 func (g *Gateway) SetsChanged() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	snapshot, err := g.vault.snapshot(g.credentials)
+	snapshot, err := g.vault.snapshot(g.roster)
 	if err != nil {
 		return err
 	}

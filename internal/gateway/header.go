@@ -42,7 +42,9 @@ func kindOf(name string) kind {
 	case "forwarded", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
 		"x-forwarded-port", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-scheme",
 		"x-forwarded-server", "x-forwarded-ssl",
-		"x-original-url", "x-rewrite-url": // some upstreams take these for the path
+		// Some upstreams take these for the request itself.
+		"x-forwarded-method", "x-forwarded-uri", "x-original-method", "x-original-host",
+		"x-original-uri", "x-original-url", "x-rewrite-url":
 		return forwarding
 	default:
 		return ordinary
@@ -58,18 +60,47 @@ func stripReserved(h http.Header) {
 	}
 }
 
+// identityHeaders are all that identify may say, but for claims.
+var identityHeaders = []string{
+	"X-Consumer-Id", "X-Consumer-Custom-Id", "X-Consumer-Username", "X-Consumer-Groups",
+	"X-Credential-Identifier", "X-Anonymous-Consumer",
+}
+
+// says names the headers by which the upstreams of r may be told of the caller.
+func (r *route) says() []string {
+	names := identityHeaders
+	for _, s := range r.stages.before {
+		if jwt, ok := s.(*jwtStage); ok {
+			for _, h := range jwt.told {
+				names = append(names[:len(names):len(names)], h.header)
+			}
+		}
+	}
+	return names
+}
+
 // identify tells the upstream who asks. It comes after the hop-by-hop headers
 // were removed, so that no Connection header can name these.
 func identify(h http.Header, r *request) {
 	if p := r.principal; p != nil {
 		h["X-Consumer-Id"] = []string{p.Consumer.ID}
-		h["X-Consumer-Username"] = []string{p.Consumer.Username}
+		if p.Consumer.Username != "" {
+			h["X-Consumer-Username"] = []string{p.Consumer.Username}
+		}
 		if p.Consumer.CustomID != "" {
 			h["X-Consumer-Custom-Id"] = []string{p.Consumer.CustomID}
 		}
-		h["X-Credential-Identifier"] = []string{p.Identity}
+		if p.Credential == nil {
+			h["X-Anonymous-Consumer"] = []string{"true"}
+		}
 	}
-	if r.groups != "" {
+	if r.identifier != "" {
+		h["X-Credential-Identifier"] = []string{r.identifier}
+	}
+	for _, l := range r.told {
+		h[l.name] = []string{l.value}
+	}
+	if r.grouped {
 		h["X-Consumer-Groups"] = []string{r.groups}
 	}
 }
@@ -102,6 +133,16 @@ func forward(h http.Header, in *http.Request, client netip.Addr, peer netip.Addr
 	h["X-Forwarded-Host"] = []string{host}
 	h["X-Forwarded-Proto"] = []string{proto}
 	h["X-Real-Ip"] = []string{client.String()}
+}
+
+// secure tells whether r came over TLS: to us, or to a trusted proxy before us, of
+// which the nearest is believed.
+func secure(r *http.Request, trusted bool) bool {
+	if protos := r.Header["X-Forwarded-Proto"]; trusted && len(protos) > 0 {
+		last := protos[len(protos)-1]
+		return strings.EqualFold(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:]), "https")
+	}
+	return r.TLS != nil
 }
 
 // trust is the networks of the proxies in front of us.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,11 @@ func TestKindOf(t *testing.T) {
 		"X.Consumer+Id":            identity,
 		"x-original_URL":           forwarding,
 		"X-Rewrite-Url":            forwarding,
+		"X-Original-Uri":           forwarding,
+		"X-Original-Method":        forwarding,
+		"X-Original-Host":          forwarding,
+		"x_forwarded_uri":          forwarding,
+		"X-Forwarded-Method":       forwarding,
 		"X-Forwarded-For":          forwarding,
 		"X_forwarded_proto":        forwarding,
 		"Forwarded":                forwarding,
@@ -124,6 +130,33 @@ func TestForward(t *testing.T) {
 	}
 }
 
+func TestSecure(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		protos  []string
+		tls     bool
+		trusted bool
+		want    bool
+	}{
+		"plain":                  {nil, false, true, false},
+		"TLS":                    {nil, true, false, true},
+		"stranger says https":    {[]string{"https"}, false, false, false},
+		"stranger says http":     {[]string{"http"}, true, false, true},
+		"proxy says https":       {[]string{"HTTPS"}, false, true, true},
+		"proxy over TLS, http":   {[]string{"http"}, true, true, false},
+		"the nearest is http":    {[]string{"https, http"}, false, true, false},
+		"the nearest says https": {[]string{"http", "http , https "}, false, true, true},
+	} {
+		r := &http.Request{Header: http.Header{"X-Forwarded-Proto": tc.protos}}
+		if tc.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if got := secure(r, tc.trusted); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 func TestStripHop(t *testing.T) {
 	t.Parallel()
 	h := http.Header{
@@ -167,4 +200,25 @@ func TestWithoutTunnel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever a header is called, it is either passed on or ours alone, for every
+// spelling that a CGI-like upstream takes for the same.
+func FuzzKindOf(f *testing.F) {
+	for _, n := range []string{"X-Consumer-Id", "x_forwarded.for", "Forwarded", "X-Original-URI", "Accept", "", "\x80-consumer-id"} {
+		f.Add(n)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		got := kindOf(name)
+		for _, other := range []string{strings.ToUpper(name), strings.ToLower(name), strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(name, "_", ".")} {
+			if len(other) == len(name) && kindOf(other) != got {
+				t.Errorf("%q is %v, %q is %v", name, got, other, kindOf(other))
+			}
+		}
+		h := http.Header{name: {"evil"}, "Accept": {"text/html"}}
+		stripReserved(h)
+		if _, kept := h[name]; kept != (got == ordinary) || h["Accept"] == nil {
+			t.Errorf("%q of kind %v: kept %v", name, got, kept)
+		}
+	})
 }

@@ -204,7 +204,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestPreflight(t *testing.T) {
+func TestRunOnPreflight(t *testing.T) {
 	t.Parallel()
 	no := false
 	for name, tc := range map[string]struct {

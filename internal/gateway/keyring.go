@@ -3,19 +3,33 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
-	"slices"
-	"strings"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/consumer"
 )
 
-// keyring holds the credentials in force, which all dialects share.
-type keyring struct{ current atomic.Pointer[snapshot] }
+// registry knows the consumers and credentials that are not of the configuration.
+// Both of its questions are answered with nil if there is none, and with an error
+// only if it cannot say.
+type registry interface {
+	Find(ctx context.Context, key string) (*consumer.Credential, error)
+	FindConsumer(ctx context.Context, nameOrID string) (*consumer.Consumer, error)
+	// Generation changes when an answer of Find was taken back.
+	Generation() uint64
+}
+
+// keyring holds the credentials in force, which all dialects share: those of the
+// configuration and, where it has none, those of the registry.
+type keyring struct {
+	current  atomic.Pointer[snapshot]
+	registry registry // nil: none
+}
 
 type snapshot struct {
 	set        *consumer.Set
+	remotes    []*carnet.Remote
 	print      [sha256.Size]byte // of all that the set was made of
 	generation uint64
 }
@@ -32,58 +46,66 @@ func (k *keyring) replace(next *snapshot) {
 	k.current.Store(next)
 }
 
-// dialect is how an issuer is read: which prefixes are followed by a device, and
-// whether a prefix alone is an issuer too.
-type dialect struct {
-	prefixes []string // sorted
-	denyBare bool
-}
-
-func newDialect(j *JWT) dialect {
-	d := dialect{slices.Clone(j.IssuerPrefixes), j.DenyBarePrefix == nil || *j.DenyBarePrefix}
-	slices.Sort(d.prefixes)
-	d.prefixes = slices.Compact(d.prefixes)
-	d.denyBare = d.denyBare && len(d.prefixes) > 0
-	return d
-}
-
-// dialectID is a dialect that can be compared. Prefixes hold no blanks.
-type dialectID struct {
-	prefixes string
-	denyBare bool
-}
-
-func (d dialect) id() dialectID { return dialectID{strings.Join(d.prefixes, " "), d.denyBare} }
-
-// source finds the keys for tokens in one dialect.
-type source struct {
-	ring    *keyring
-	dialect dialect
-}
-
-// Find looks for the credential that the issuer names by its form: a device's by
-// prefix, any other by the whole. Within it the kid may choose among several keys,
-// and never leads to another credential.
-func (s *source) Find(_ context.Context, h carnet.Hint) ([]*carnet.Key, error) {
-	if h.Issuer == "" {
-		return nil, carnet.ErrUnknownKey
+// generation changes when a credential of any origin may have.
+func (k *keyring) generation() uint64 {
+	s := k.current.Load()
+	g := s.generation
+	if k.registry != nil {
+		g = mixed(g, k.registry.Generation())
 	}
-	set := s.ring.current.Load().set
-	var cred *consumer.Credential
-	if d, ok := parseIssuer(h.Issuer, s.dialect.prefixes); ok {
-		cred = set.Prefix(d.prefix)
-	} else if !s.dialect.denyBare || !slices.Contains(s.dialect.prefixes, h.Issuer) {
-		cred = set.Find(h.Issuer)
+	for _, r := range s.remotes {
+		g = mixed(g, r.Generation())
 	}
-	if cred == nil {
-		return nil, carnet.ErrUnknownKey
-	}
-	keys := cred.Candidates(h.Algorithm, h.KeyID)
-	if len(keys) == 0 {
-		return nil, carnet.ErrUnknownKey
-	}
-	return keys, nil
+	return g
 }
 
-// Generation changes with the credentials.
-func (s *source) Generation() uint64 { return s.ring.current.Load().generation }
+// mixed depends on both numbers. A sum would not do: one may fall as the other rises.
+func mixed(a, b uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	return (a^b>>32)*odd + b
+}
+
+// credential returns the one of that key, nil if there is none. An error is
+// [carnet.ErrKeysUnavailable].
+func (k *keyring) credential(ctx context.Context, key string) (*consumer.Credential, error) {
+	if c := k.current.Load().set.Find(key); c != nil || k.registry == nil {
+		return c, nil
+	}
+	c, err := k.registry.Find(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", carnet.ErrKeysUnavailable, err)
+	}
+	return c, nil
+}
+
+// signer returns the asymmetric credential that a kid names: by its key, or as one of
+// the keys that a key set publishes. Nil if there is none.
+func (k *keyring) signer(ctx context.Context, kid string) (*consumer.Credential, error) {
+	set := k.current.Load().set
+	c := set.Find(kid)
+	if c == nil {
+		c = set.Signer(kid)
+	}
+	if c == nil {
+		var err error
+		if c, err = k.credential(ctx, kid); err != nil {
+			return nil, err
+		}
+	}
+	if c == nil || c.Symmetric() {
+		return nil, nil
+	}
+	return c, nil
+}
+
+// consumer returns the one of that username or id, as credential does.
+func (k *keyring) consumer(ctx context.Context, name string) (*consumer.Consumer, error) {
+	if c := k.current.Load().set.Consumer(name); c != nil || k.registry == nil {
+		return c, nil
+	}
+	c, err := k.registry.FindConsumer(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", carnet.ErrKeysUnavailable, err)
+	}
+	return c, nil
+}

@@ -74,7 +74,7 @@ func TestSymmetricPrefixIsNeverFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := &source{&g.ring, dialect{prefixes: []string{"mobilev2"}}}
+	src := &source{&g.ring, newDialect(&JWT{IssuerPrefixes: []string{"mobilev2"}})}
 	if _, err := src.Find(t.Context(), carnet.Hint{Issuer: deviceIssuer}); !errors.Is(err, carnet.ErrUnknownKey) {
 		t.Errorf("Find() error = %v, want %v", err, carnet.ErrUnknownKey)
 	}

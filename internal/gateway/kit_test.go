@@ -208,6 +208,16 @@ func (a answer) message(t testing.TB) string {
 	return m.Message
 }
 
+// object is the body as a JSON object.
+func (a answer) object(t testing.TB) object {
+	t.Helper()
+	var o object
+	if err := json.Unmarshal([]byte(a.body), &o); err != nil {
+		t.Fatalf("body %q: %v", a.body, err)
+	}
+	return o
+}
+
 // call sends a request with header lines "Name: value".
 func call(t testing.TB, server *httptest.Server, method, target string, lines ...string) answer {
 	t.Helper()

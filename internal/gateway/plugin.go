@@ -17,7 +17,7 @@ type attachment struct {
 func (c *Config) attachments(s *Service, r *Route, consumer string) []attachment {
 	list := c.overrides(scope{r.Name, s.Name, consumer}, scope{r.Name, "", consumer}, scope{"", s.Name, consumer})
 	if consumer != "" {
-		list = append(list, c.overrides(scope{r.Name, s.Name, ""})...)
+		list = append(list, c.overrides(scope{r.Name, s.Name, ""}, scope{consumer: consumer})...)
 		for i := range c.Consumers {
 			if c.Consumers[i].Username == consumer {
 				list = append(list, attachment{scope{consumer: consumer}, &c.Consumers[i].Plugins})

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 )
 
 // flight is one admitted request on its way to the upstream.
@@ -22,6 +20,7 @@ type flight struct {
 	target  string // the path for the upstream
 	peer    netip.Addr
 	body    *watchedBody // nil if there is none
+	at      *target      // where the request is; nil before it is anywhere
 }
 
 // serve sends in to the upstream and its answer to w, both as they come.
@@ -34,36 +33,42 @@ func (f *flight) serve(w http.ResponseWriter, in *http.Request) {
 	}
 	proxy := httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
-		Transport:      f.route.service.transport,
+		Transport:      f,
 		FlushInterval:  -1,
 		ErrorLog:       f.gateway.errorLog,
 		BufferPool:     &f.gateway.buffers,
 		ModifyResponse: f.finish,
 		ErrorHandler:   f.fail,
 	}
+	if len(in.Header["Upgrade"]) > 0 {
+		w = &upgrade{w, f}
+	}
+	defer f.move(nil)
 	proxy.ServeHTTP(w, in)
 }
 
 // rewrite makes the upstream's request. ReverseProxy has removed the hop-by-hop
 // headers before, so that nothing the client names can take ours away.
 func (f *flight) rewrite(pr *httputil.ProxyRequest) {
-	base, out := f.route.service.base, pr.Out
-	out.URL.Scheme, out.URL.Host = base.Scheme, base.Host
+	out := pr.Out
+	out.URL.Scheme = f.route.service.base.Scheme
 	setPath(out.URL, f.target)
 	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
 	if !f.route.preserveHost {
 		out.Host = ""
 	}
-	if out.Body != nil {
-		f.body = &watchedBody{ReadCloser: out.Body}
-		out.Body = f.body
-	}
 	f.mark(pr.In, out)
 }
 
-// mark puts the gateway's own headers in place of what the client sent.
+// mark puts the gateway's own headers in place of what the client sent, and bounds
+// the body.
 func (f *flight) mark(in, out *http.Request) {
+	if out.Body != nil && out.Body != http.NoBody {
+		f.body = &watchedBody{from: out.Body, bound: f.request.atMost}
+		out.Body = f.body
+	}
 	stripReserved(out.Header)
+	f.request.scrub.clean(out)
 	out.Trailer = nil // a trailer could say again what was stripped
 	identify(out.Header, f.request)
 	forward(out.Header, in, f.request.addr, f.peer, f.gateway.trusted.contains(f.peer))
@@ -93,41 +98,37 @@ func (f *flight) finish(r *http.Response) error {
 
 // fail answers for an upstream that did not, without saying why.
 func (f *flight) fail(w http.ResponseWriter, r *http.Request, err error) {
-	out := message(http.StatusBadGateway, "An invalid response was received from the upstream server", "")
-	switch timeout, isNet := errors.AsType[net.Error](err); {
-	case r.Context().Err() != nil || errors.Is(err, context.Canceled):
+	out := document(http.StatusBadGateway, "An invalid response was received from the upstream server", "")
+	switch fate := f.body.fate(); {
+	case fate == bodyTooLarge: // the answer to a client that is cut off is this, not 499
+		out = tooLarge("the body passed the bound")
+	case gone(r.Context(), err):
 		w.WriteHeader(statusClientGone)
 		return
-	case f.body != nil && f.body.failed.Load():
-		out = message(http.StatusBadRequest, "The request body cannot be read", "")
-	case isNet && timeout.Timeout():
-		out = message(http.StatusGatewayTimeout, "The upstream server is timing out", "")
+	case fate == bodyBroken:
+		out = document(http.StatusBadRequest, "The request body cannot be read", "")
+	case timedOut(err):
+		out = document(http.StatusGatewayTimeout, "The upstream server is timing out", "")
 	}
 	f.request.reply(w.Header())
 	f.gateway.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream failed",
 		slog.String("service", f.route.service.name), slog.String("route", f.route.name),
-		slog.Int("status", out.status), slog.Any("err", err))
-	out.write(w)
+		slog.Int("status", out.status), slog.String("request_id", out.request), slog.Any("err", err))
+	out.write(w, r.Header)
+}
+
+func gone(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, context.Canceled)
+}
+
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // statusClientGone is nginx's status for a client that hung up. Nobody reads it
 // but the metrics.
 const statusClientGone = 499
-
-// watchedBody remembers whether reading it failed: then the client is at fault
-// and not the upstream.
-type watchedBody struct {
-	io.ReadCloser
-	failed atomic.Bool
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		b.failed.Store(true)
-	}
-	return n, err
-}
 
 // bufferSize is how much of a body is copied at a time.
 const bufferSize = 32 << 10

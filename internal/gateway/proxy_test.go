@@ -25,6 +25,9 @@ var identityNames = []string{
 	"X-Credential-Identifier", "X-Anonymous-Consumer",
 }
 
+// loopback is where the tests' clients are.
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
 // folded is h with names as a CGI-like upstream reads them.
 func folded(h http.Header) map[string][]string {
 	out := map[string][]string{}
@@ -106,6 +109,7 @@ func TestForwardedHeaders(t *testing.T) {
 	lines := []string{
 		"X-Forwarded-For: 1.1.1.1", "X_Forwarded_For: 1.1.1.1", "Forwarded: for=1.1.1.1", "X-Real-IP: 1.1.1.1",
 		"X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil", "Connection: X-Forwarded-For, X-Real-IP",
+		"X-Forwarded-Uri: /evil", "X-Forwarded-Method: PUT", "X_Original_URI: /evil", "X-Original-Host: evil",
 	}
 	for name, tc := range map[string]struct {
 		trusted []netip.Prefix
@@ -123,8 +127,10 @@ func TestForwardedHeaders(t *testing.T) {
 				Config: oneRoute(newEcho(t).URL, Plugins{}), Trusted: tc.trusted, ClientAddr: httpx.ClientAddr(tc.trusted),
 			})
 			got := folded(call(t, server, "GET", "/demo", lines...).seen(t).Header)
-			if got["forwarded"] != nil {
-				t.Errorf("Forwarded %q", got["forwarded"])
+			for _, n := range []string{"forwarded", "x-forwarded-uri", "x-forwarded-method", "x-original-uri", "x-original-host"} {
+				if got[n] != nil {
+					t.Errorf("%s %q", n, got[n])
+				}
 			}
 			if tc.trusted == nil {
 				tc.want["x-forwarded-host"] = []string{server.Listener.Addr().String()}

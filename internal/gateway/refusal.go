@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"strconv"
 )
@@ -10,36 +12,58 @@ import (
 // refusal is the answer to a request that goes no further.
 type refusal struct {
 	status    int
-	body      string // JSON
+	body      string // JSON; "" for none
 	challenge string // WWW-Authenticate, "" for none
 	reason    string // for the log and for explain; holds nothing of the request
+	by        string // the check, if not the stage that refused
 	request   string // the request's number in the document, "" if that has none
+	message   string // of the document, which has other forms than JSON; "" if it has none
 }
 
 // message is a refusal with Kong's shortest document.
 func message(status int, text, reason string) *refusal {
-	return &refusal{status: status, body: `{"message":` + strconv.Quote(text) + `}`, reason: reason}
+	return &refusal{status: status, body: `{"message":` + quote(text) + `}`, reason: reason}
 }
 
-// document is a refusal with the document that Kong's plugins but jwt answer with: a
-// message and the number that the log knows the request by.
+// document is a refusal with the document that Kong and all its plugins but jwt
+// answer with: a message and the number that the log knows the request by, in the
+// form that the client's Accept asks for.
 func document(status int, text, reason string) *refusal {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails (crypto/rand)
 	number := hex.EncodeToString(id)
 	return &refusal{
-		status: status, reason: reason, request: number,
-		body: "{\n  \"message\":" + strconv.Quote(text) + ",\n  \"request_id\":\"" + number + "\"\n}",
+		status: status, reason: reason, request: number, message: text,
+		body: "{\n  \"message\":" + quote(text) + ",\n  \"request_id\":\"" + number + "\"\n}",
 	}
 }
 
-func (f *refusal) write(w http.ResponseWriter) {
+// quote is text as a JSON string, as plain as can be.
+func quote(text string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // a string has no error
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+// write answers a request with the header asked.
+func (f *refusal) write(w http.ResponseWriter, asked http.Header) {
+	form, body := jsonForm, f.body
+	if f.message != "" {
+		form = accepted(asked["Accept"])
+		if make := documents[form]; make != nil {
+			body = make(f.message, f.request)
+		}
+	}
 	h := w.Header()
-	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	if body != "" {
+		h["Content-Type"] = []string{string(form) + "; charset=utf-8"}
+	}
 	if f.challenge != "" {
 		h["Www-Authenticate"] = []string{f.challenge}
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(f.body))}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(f.status)
-	_, _ = w.Write([]byte(f.body)) // the client may be gone; there is nobody to tell
+	_, _ = w.Write([]byte(body)) // the client may be gone; there is nobody to tell
 }

@@ -18,19 +18,32 @@ import (
 type request struct {
 	method string
 	host   string     // lower case, without port
+	port   string     // of the host; the scheme's if it names none
+	secure bool       // came over TLS, as far as we and trusted proxies know
 	path   string     // in normal form
 	addr   netip.Addr // of the client, behind trusted proxies
 	now    time.Time
 	header http.Header
 	query  string // as sent, without "?"
+	length int64  // of the body; -1 if nobody knows it yet
+	asked  bool   // by another gateway, which has the body and gives the answer itself
 
 	principal *Principal // who asks; nil until a stage has found out
-	groups    string     // what X-Consumer-Groups tells the upstream
+	excused   string     // why the principal is an anonymous consumer
 	answers   []line     // what stages tell the client, admitted or not
+	atMost    int64      // bytes that the body may have; 0: any number
+
+	// What the upstream is told beside the principal, and what it must not see.
+	identifier string // X-Credential-Identifier; "": none
+	groups     string // X-Consumer-Groups, if grouped
+	grouped    bool
+	told       []line // headers made of claims
+	scrub      *scrub // nil: nothing
 }
 
 // line is a header of the answer, by its canonical name. It replaces what the
-// upstream says under that name.
+// upstream says under that name, or takes it away if the value is ""; Vary is added
+// to what the upstream says.
 type line struct{ name, value string }
 
 // answer adds a header to the answer.
@@ -39,17 +52,25 @@ func (r *request) answer(name, value string) { r.answers = append(r.answers, lin
 // reply puts what the stages have to say into the header of the answer.
 func (r *request) reply(h http.Header) {
 	for _, a := range r.answers {
-		h[a.name] = []string{a.value}
+		switch {
+		case a.value == "":
+			delete(h, a.name)
+		case a.name == "Vary":
+			h["Vary"] = append(h["Vary"], a.value)
+		default:
+			h[a.name] = []string{a.value}
+		}
 	}
 }
 
 // Principal is who asks, proven by a token. It is made for one request and never
-// changed, while what it points to is shared and never changed either.
+// changed, while what it points to is shared and never changed either. An anonymous
+// consumer has proven nothing: it has no credential, no identity and no token.
 type Principal struct {
 	Consumer   *consumer.Consumer
-	Credential *consumer.Credential
-	// Identity is what to count the caller by: the whole issuer of a device, the
-	// credential's key of anyone else.
+	Credential *consumer.Credential // nil: anonymous
+	// Identity is what to count the caller by: the whole issuer of a device or of one
+	// whose key a kid named, the credential's key of anyone else.
 	Identity string
 	Device   string // "" if the caller is none
 	Token    *carnet.Verified

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,7 +21,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	start := g.clock()
-	d := g.decide(r, start)
+	var d *decision
+	at, asked := g.asks(r)
+	if asked {
+		d = g.judge(r, at, start)
+	} else {
+		d = g.decide(r, start)
+	}
 	if g.observe != nil {
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		w = recorder
@@ -32,12 +39,19 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.log.LogAttrs(r.Context(), slog.LevelDebug, "request refused", slog.String("route", d.routeName()),
 			slog.String("by", d.refusedBy), slog.Int("status", d.refusal.status), slog.String("reason", d.refusal.reason), slog.String("request_id", d.refusal.request))
 		d.request.reply(w.Header())
-		d.refusal.write(w)
+		d.refusal.write(w, r.Header)
+		return
+	}
+	if p := d.request.principal; g.used != nil && p != nil && p.Credential != nil {
+		g.used(p.Credential, start)
+	}
+	if asked {
+		d.vouch(w)
 		return
 	}
 	f := &flight{
 		gateway: g, route: d.candidate.route, request: &d.request, peer: d.peer,
-		target: d.candidate.route.target(d.candidate.prefix, d.request.path),
+		target: d.candidate.route.target(d.matched, d.request.path),
 	}
 	f.serve(w, r)
 }
@@ -47,6 +61,7 @@ type decision struct {
 	request   request
 	peer      netip.Addr
 	candidate *candidate
+	matched   int // how much of the path the candidate's path is
 	refusal   *refusal
 	refusedBy string
 }
@@ -63,20 +78,26 @@ func (d *decision) refuse(by string, f *refusal) { d.refusedBy, d.refusal = by, 
 // decide walks r from its path to the last stage of its route.
 func (g *Gateway) decide(r *http.Request, now time.Time) *decision {
 	d := g.locate(r, now)
-	if d.refusal == nil {
-		stages := &d.candidate.route.stages
-		if d.run(r.Context(), stages.before) {
-			d.run(r.Context(), stages.next(d.request.principal))
-		}
-	}
+	d.admit(r.Context())
 	return d
+}
+
+// admit walks the stages of the route, if one was found.
+func (d *decision) admit(ctx context.Context) {
+	if d.refusal != nil {
+		return
+	}
+	stages := &d.candidate.route.stages
+	if d.run(ctx, stages.before) {
+		d.run(ctx, stages.next(d.request.principal))
+	}
 }
 
 // run walks the stages up to the first that refuses. It reports whether none did.
 func (d *decision) run(ctx context.Context, stages []stage) bool {
 	for _, s := range stages {
 		if f := s.check(ctx, &d.request); f != nil {
-			d.refuse(s.name(), f)
+			d.refuse(cmp.Or(f.by, s.name()), f)
 			return false
 		}
 	}
@@ -85,9 +106,10 @@ func (d *decision) run(ctx context.Context, stages []stage) bool {
 
 // locate finds the route of r.
 func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
-	d := &decision{request: request{
-		method: r.Method, host: hostName(r.Host), header: r.Header, query: r.URL.RawQuery, now: now,
-	}}
+	d := &decision{
+		request: request{method: r.Method, header: r.Header, query: r.URL.RawQuery, length: r.ContentLength, now: now},
+		peer:    peerOf(r),
+	}
 	path, err := normalPath(r.URL.EscapedPath())
 	switch {
 	case err != nil:
@@ -97,21 +119,39 @@ func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
 		err = errTunnel
 	}
 	if err != nil {
-		d.refuse("path", message(http.StatusBadRequest, "Bad request: "+err.Error(), err.Error()))
+		d.refuse("path", document(http.StatusBadRequest, "Bad request: "+err.Error(), err.Error()))
 		return d
 	}
-	d.request.path = path
-	d.peer = peerOf(r)
-	d.request.addr = d.peer
+	q := &d.request
+	q.path, q.secure = path, secure(r, g.trusted.contains(d.peer))
+	q.host, q.port = hostOf(r.Host, q.secure)
+	q.addr = d.peer
 	if g.clientAddr != nil {
 		if a := g.clientAddr(r); a.IsValid() {
-			d.request.addr = a
+			q.addr = a
 		}
 	}
-	if d.candidate = g.table.Load().router.find(r.Method, d.request.host, path); d.candidate == nil {
-		d.refuse("route", message(http.StatusNotFound, "no Route matched with those values", "no route matches"))
+	if d.candidate, d.matched = g.table.Load().router.find(q); d.candidate == nil {
+		d.refuse("route", document(http.StatusNotFound, "no Route matched with those values", "no route matches"))
+	} else if status := d.candidate.route.toHTTPS; status != 0 && !q.secure {
+		d.refuse("https", q.toHTTPS(status))
 	}
 	return d
+}
+
+// toHTTPS sends a request over plain HTTP to the same place over TLS.
+func (r *request) toHTTPS(status int) *refusal {
+	if status == http.StatusUpgradeRequired {
+		r.answer("Upgrade", "TLS/1.2, HTTP/1.1")
+		r.answer("Connection", "Upgrade")
+	} else {
+		to := "https://" + r.host + r.path
+		if r.query != "" {
+			to += "?" + r.query
+		}
+		r.answer("Location", to)
+	}
+	return document(status, "Please use HTTPS protocol", "plain HTTP on a route for HTTPS")
 }
 
 var errTunnel = errors.New("tunnels are not offered")

@@ -3,17 +3,22 @@ package gateway
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/consumer"
 )
 
 func TestProfilesAreComplete(t *testing.T) {
 	t.Parallel()
-	for name, p := range map[string]*profile{"kong3": &kong3} {
+	own := map[verdict]bool{claimRefused: true, tooFarAhead: true, noConsumer: true}
+	for name, p := range profiles {
 		for v := admitted + 1; v < numVerdicts; v++ {
-			if out := p[v]; out.status < 400 || out.status > 499 || (out.message == "") != (v == claimRefused || v == tooFarAhead) {
+			out := p.answers[v]
+			refusal := out.status == 401 || out.status == 403 || v == unavailable && out.status == 503
+			if !refusal || (out.message == "") != own[v] {
 				t.Errorf("%s has %d %q for verdict %d", name, out.status, out.message, v)
 			}
 		}
@@ -36,11 +41,13 @@ func TestVerdictOf(t *testing.T) {
 		"algorithm":              {good, carnet.ErrAlgorithm, wrongAlg},
 		"signature":              {good, carnet.ErrSignature, wrongSignature},
 		"revoked":                {good, carnet.ErrRevoked, revoked},
+		"keys out of reach":      {good, fmt.Errorf("%w: x", carnet.ErrKeysUnavailable), unavailable},
+		"nothing to verify with": {good, consumer.ErrNoMaterial, noMaterial},
 		"anything else":          {good, errors.New("x"), policyRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := verdictOf(tc.token, tc.err); got != tc.want {
+			if got := verdictOf(tc.token, "iss", tc.err); got != tc.want {
 				t.Errorf("verdictOf = %v, want %v", got, tc.want)
 			}
 		})
@@ -89,7 +96,7 @@ func TestDiagnose(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := diagnose(tc.token); got != tc.want {
+			if got := diagnose(tc.token, "iss"); got != tc.want {
 				t.Errorf("diagnose = %v, want %v", got, tc.want)
 			}
 		})

@@ -34,15 +34,36 @@ func (p *plan) in(state State, set SetName, alg jose.Algorithm) []*Key {
 	return found
 }
 
-// newest is the one of in that begins to sign last, nil if there is none.
-func (p *plan) newest(state State, set SetName, alg jose.Algorithm) *Key {
-	var newest *Key
-	for _, k := range p.in(state, set, alg) {
-		if newest == nil || startsAfter(k, newest) {
-			newest = k
+// signing are the keys of a set's algorithm that sign or will, the newest first.
+func (p *plan) signing(set SetName, alg jose.Algorithm) []*Key {
+	keys := append(p.in(Pending, set, alg), p.in(Active, set, alg)...)
+	slices.SortFunc(keys, newestFirst)
+	return keys
+}
+
+// due counts the keys that sign and are so old that their successors must be
+// published now. None is due while others are pending.
+func (p *plan) due(spec *Spec, alg jose.Algorithm) (n int) {
+	if spec.Rotation == 0 || len(p.in(Pending, spec.Name, alg)) > 0 {
+		return 0
+	}
+	keys := p.signing(spec.Name, alg)
+	for _, k := range keys[:min(spec.Active, len(keys))] {
+		if !p.now.Before(k.Active.Add(spec.Rotation - spec.PublishAhead)) {
+			n++
 		}
 	}
-	return newest
+	return n
+}
+
+// lasting counts the ones of signing that are not planned to stop.
+func (p *plan) lasting(set SetName, alg jose.Algorithm) (n int) {
+	for _, k := range p.signing(set, alg) {
+		if k.Retire.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *plan) add(k *Key) {
@@ -75,30 +96,33 @@ func (p *plan) end(k *Key, at time.Time, verification time.Duration) {
 	p.change(k)
 }
 
-// succeed lets next, and after its start no other key of its algorithm, sign.
-func (p *plan) succeed(next *Key, verification time.Duration) {
-	for _, state := range []State{Pending, Active} {
-		for _, k := range p.in(state, next.Set, next.Public.Algorithm()) {
-			if k != next {
-				p.end(k, next.Active, verification)
-			}
-		}
+// succeed lets the newest keys of the algorithm sign, as many as the set has, and
+// no other once the last of them has started.
+func (p *plan) succeed(spec *Spec, alg jose.Algorithm) {
+	keys := p.signing(spec.Name, alg)
+	for _, k := range keys[min(spec.Active, len(keys)):] {
+		p.end(k, keys[0].Active, spec.Verification)
 	}
 }
 
-// heal makes sure that an algorithm that lost a key keeps a signer, as far as the
-// keys there are can: a pending one starts at once, or an active one that waited
-// for the lost key goes on. It reports whether there is a signer.
-func (p *plan) heal(set SetName, alg jose.Algorithm) bool {
-	active, pending := p.newest(Active, set, alg), p.newest(Pending, set, alg)
-	switch {
-	case active == nil && pending == nil:
+// heal makes sure that an algorithm that lost a key keeps a signer, and as many as
+// the set has, as far as the keys there are can: a pending one starts at once, and
+// active ones that waited for the lost key go on. It reports whether there is a signer.
+func (p *plan) heal(spec *Spec, alg jose.Algorithm) bool {
+	keys := p.signing(spec.Name, alg)
+	if len(keys) == 0 {
 		return false
-	case active == nil:
-		p.start(pending)
-	case pending == nil && !active.Retire.IsZero():
-		active.Retire, active.Expire = time.Time{}, time.Time{}
-		p.change(active)
+	}
+	if len(p.in(Active, spec.Name, alg)) == 0 {
+		p.start(keys[0])
+	}
+	missing := spec.Active - p.lasting(spec.Name, alg)
+	for _, k := range keys {
+		if missing > 0 && !k.Retire.IsZero() {
+			k.Retire, k.Expire = time.Time{}, time.Time{}
+			p.change(k)
+			missing--
+		}
 	}
 	return true
 }

@@ -44,9 +44,9 @@ func (r *Ring) change(ctx context.Context, edit func(*plan) error) error {
 	}
 }
 
-// Ensure makes the first key of each algorithm of each set that has no signer and
-// will have none. It signs at once, since there is no older one that verifiers
-// would have known.
+// Ensure makes the keys that an algorithm of a set lacks of those that should sign.
+// The first ones sign at once, since there are no older ones that verifiers would
+// have known.
 func (r *Ring) Ensure(ctx context.Context) error {
 	return r.change(ctx, func(p *plan) error { return r.each(p, r.ensure) })
 }
@@ -59,12 +59,7 @@ func (r *Ring) RotateDue(ctx context.Context) error {
 			if err := r.ensure(p, spec, alg); err != nil {
 				return err
 			}
-			active := p.newest(Active, spec.Name, alg)
-			if spec.Rotation == 0 || active == nil || p.newest(Pending, spec.Name, alg) != nil ||
-				p.now.Before(active.Active.Add(spec.Rotation-spec.PublishAhead)) {
-				return nil
-			}
-			return r.rotate(p, spec, alg, false)
+			return r.replace(p, spec, alg, p.due(spec, alg), p.now.Add(spec.PublishAhead))
 		})
 	})
 }
@@ -78,8 +73,8 @@ type RotateOptions struct {
 }
 
 // Rotate makes a key that is published now and signs after the set's publish-ahead
-// time, when the one before it stops. While a key is pending that is a conflict,
-// unless the pending one is to sign at once.
+// time, when the oldest one that signs stops. While a key is pending that is a
+// conflict, unless the pending one is to sign at once.
 func (r *Ring) Rotate(ctx context.Context, name SetName, o RotateOptions) error {
 	spec := r.spec(name)
 	if spec == nil {
@@ -115,7 +110,7 @@ func (r *Ring) Retire(ctx context.Context, kid string) error {
 			return fault.Newf(fault.Conflict, "key %s is %s, not active", kid, state)
 		}
 		p.end(k, p.now, spec.Verification)
-		if !p.heal(k.Set, k.Public.Algorithm()) {
+		if !p.heal(spec, k.Public.Algorithm()) {
 			return fault.Newf(fault.Conflict, "key %s is the only one that signs %s in set %s: rotate first",
 				kid, k.Public.Algorithm(), k.Set)
 		}
@@ -139,11 +134,15 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 		}
 		k.Revoked = p.now
 		p.change(k)
-		if alg := k.Public.Algorithm(); state <= Active && !p.heal(k.Set, alg) &&
-			r.box != nil && slices.Contains(spec.Algorithms, alg) {
-			_, err = r.generate(p, spec, alg, p.now)
+		alg := k.Public.Algorithm()
+		if state > Active || !slices.Contains(spec.Algorithms, alg) {
+			return nil
 		}
-		return err
+		p.heal(spec, alg)
+		if r.box == nil {
+			return nil
+		}
+		return r.ensure(p, spec, alg)
 	})
 }
 
@@ -159,33 +158,48 @@ func (r *Ring) each(p *plan, do func(*plan, *Spec, jose.Algorithm) error) error 
 	return nil
 }
 
+// ensure makes the keys that lack. Where others sign meanwhile they are published ahead.
 func (r *Ring) ensure(p *plan, spec *Spec, alg jose.Algorithm) error {
-	if p.newest(Active, spec.Name, alg) != nil || p.newest(Pending, spec.Name, alg) != nil {
-		return nil
+	start := p.now
+	if len(p.in(Active, spec.Name, alg)) > 0 {
+		start = start.Add(spec.PublishAhead)
 	}
-	_, err := r.generate(p, spec, alg, p.now)
-	return err
-}
-
-func (r *Ring) rotate(p *plan, spec *Spec, alg jose.Algorithm, now bool) error {
-	next := p.newest(Pending, spec.Name, alg)
-	if next != nil && !now {
-		return fault.Newf(fault.Conflict, "key %s of set %s is pending until %s",
-			next.Public.ID(), spec.Name, next.Active.UTC().Format(time.RFC3339))
-	}
-	if next != nil {
-		p.start(next)
-	} else {
-		start := p.now
-		if !now && p.newest(Active, spec.Name, alg) != nil {
-			start = start.Add(spec.PublishAhead)
-		}
-		var err error
-		if next, err = r.generate(p, spec, alg, start); err != nil {
+	for range spec.Active - p.lasting(spec.Name, alg) {
+		if err := r.generate(p, spec, alg, start); err != nil {
 			return err
 		}
 	}
-	p.succeed(next, spec.Verification)
+	return nil
+}
+
+// replace makes n keys that start then, and lets the oldest ones stop.
+func (r *Ring) replace(p *plan, spec *Spec, alg jose.Algorithm, n int, start time.Time) error {
+	for range n {
+		if err := r.generate(p, spec, alg, start); err != nil {
+			return err
+		}
+	}
+	if n > 0 {
+		p.succeed(spec, alg)
+	}
+	return nil
+}
+
+func (r *Ring) rotate(p *plan, spec *Spec, alg jose.Algorithm, now bool) error {
+	pending := p.in(Pending, spec.Name, alg)
+	switch {
+	case len(pending) == 0 && (now || len(p.in(Active, spec.Name, alg)) == 0):
+		return r.replace(p, spec, alg, 1, p.now)
+	case len(pending) == 0:
+		return r.replace(p, spec, alg, 1, p.now.Add(spec.PublishAhead))
+	case !now:
+		return fault.Newf(fault.Conflict, "key %s of set %s is pending until %s",
+			pending[0].Public.ID(), spec.Name, pending[0].Active.UTC().Format(time.RFC3339))
+	}
+	for _, k := range pending {
+		p.start(k)
+	}
+	p.succeed(spec, alg)
 	return nil
 }
 
@@ -199,25 +213,41 @@ func (r *Ring) find(p *plan, kid string) (*Key, *Spec, error) {
 }
 
 // generate adds a new key to the plan.
-func (r *Ring) generate(p *plan, spec *Spec, alg jose.Algorithm, active time.Time) (*Key, error) {
-	if r.box == nil {
-		return nil, fault.New(fault.Denied, "this node has no signing master key: run it where the door issue is open")
+func (r *Ring) generate(p *plan, spec *Spec, alg jose.Algorithm, active time.Time) error {
+	if err := r.holdsMaster(); err != nil {
+		return err
 	}
 	private, err := jose.Generate(alg, nextKid(spec, p.keys))
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return fmt.Errorf("make a key: %w", err)
 	}
+	k := &Key{Set: spec.Name, Public: private.Public(), Created: p.now, Active: active}
+	if k.Sealed, err = r.seal(spec.Name, private); err != nil {
+		return err
+	}
+	p.add(k)
+	return nil
+}
+
+// holdsMaster refuses on a node that cannot seal a private key.
+func (r *Ring) holdsMaster() error {
+	if r.box == nil {
+		return fault.New(fault.Denied, "this node has no signing master key: run it where the door issue is open")
+	}
+	return nil
+}
+
+// seal is the private key as the store keeps it.
+func (r *Ring) seal(set SetName, private *jose.Key) (string, error) {
 	plain, err := private.MarshalPrivateJWK()
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return "", fmt.Errorf("write a key: %w", err)
 	}
-	sealed, err := r.box.Seal(purpose(spec.Name, private.ID()), plain)
+	sealed, err := r.box.Seal(purpose(set, private.ID()), plain)
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return "", fmt.Errorf("seal a key: %w", err)
 	}
-	k := &Key{Set: spec.Name, Public: private.Public(), Sealed: sealed, Created: p.now, Active: active}
-	p.add(k)
-	return k, nil
+	return sealed, nil
 }
 
 // nextKid numbers on from the highest number that the set ever gave, so that a kid
@@ -228,10 +258,16 @@ func nextKid(spec *Spec, keys []*Key) string {
 	}
 	highest := 0
 	for _, k := range keys {
-		digits, ok := strings.CutPrefix(k.Public.ID(), spec.KidPrefix)
-		if n, err := strconv.Atoi(digits); ok && err == nil && k.Set == spec.Name {
+		if n, ok := spec.number(k.Public.ID()); ok && k.Set == spec.Name {
 			highest = max(highest, n)
 		}
 	}
 	return spec.KidPrefix + strconv.Itoa(highest+1)
+}
+
+// number reads a kid of a set that numbers its keys.
+func (s *Spec) number(kid string) (n int, ok bool) {
+	digits, ok := strings.CutPrefix(kid, s.KidPrefix)
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil && n > 0 && digits == strconv.Itoa(n)
 }

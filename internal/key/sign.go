@@ -14,9 +14,9 @@ type signer interface {
 }
 
 // Sign returns claims, a JSON object, as a compact JWS of the set's newest active
-// key of the algorithm; an empty alg is the set's first. The header names the kid,
-// and typ unless it is empty. A fault of kind Unavailable says that too many
-// signatures wait.
+// key of the algorithm, or of a random one of the newest if several sign at a time.
+// An empty alg is the set's first. The header names the kid, and typ unless it is
+// empty. A fault of kind Unavailable says that too many signatures wait.
 func (r *Ring) Sign(ctx context.Context, name SetName, alg jose.Algorithm, typ string, claims []byte) (string, error) {
 	if r.box == nil {
 		return "", fmt.Errorf("sign with set %s: this node has no signing master key", name)
@@ -29,7 +29,7 @@ func (r *Ring) Sign(ctx context.Context, name SetName, alg jose.Algorithm, typ s
 		alg = spec.Algorithms[0]
 	}
 	if from != nil {
-		if signer := from.newest(alg, r.clock()); signer != nil {
+		if signer := from.draw(alg, spec.Active, r.clock()); signer != nil {
 			return signer.sign(ctx, typ, claims)
 		}
 	}

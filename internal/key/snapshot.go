@@ -2,6 +2,7 @@ package key
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -83,30 +84,38 @@ func (s *set) published(now time.Time) []*jose.Key {
 	return keys
 }
 
-// newest returns the signer of the algorithm's key that began to sign last, nil if
-// none signs at now.
-func (s *set) newest(alg jose.Algorithm, now time.Time) signer {
-	var newest *Key
+// draw returns one of the n keys of the algorithm that began to sign last, each as
+// likely as the others, nil if none signs at now.
+func (s *set) draw(alg jose.Algorithm, n int, now time.Time) signer {
+	var room [16]*Key
+	active := room[:0]
 	for i := range s.keys {
-		k := &s.keys[i]
-		if k.Public.Algorithm() == alg && k.State(now) == Active && (newest == nil || startsAfter(k, newest)) {
-			newest = k
+		if k := &s.keys[i]; k.Public.Algorithm() == alg && k.State(now) == Active {
+			active = append(active, k)
 		}
 	}
-	if newest == nil {
+	if len(active) == 0 {
 		return nil
 	}
-	return s.signers[newest.Public.ID()] // nil after the clock was set back
+	slices.SortFunc(active, newestFirst)
+	drawn := active[rand.IntN(min(n, len(active)))]
+	return s.signers[drawn.Public.ID()] // nil after the clock was set back
 }
 
-// startsAfter orders keys by when they begin to sign, the same on every node.
-func startsAfter(a, b *Key) bool {
-	return cmp.Or(a.Active.Compare(b.Active), a.Created.Compare(b.Created), cmp.Compare(a.Public.ID(), b.Public.ID())) > 0
+// newestFirst compares keys by when they begin to sign, the same on every node.
+func newestFirst(a, b *Key) int {
+	return -cmp.Or(a.Active.Compare(b.Active), a.Created.Compare(b.Created), compareKids(a, b))
 }
 
 // inOrder compares by set, then by age.
 func inOrder(a, b Key) int {
-	return cmp.Or(cmp.Compare(a.Set, b.Set), a.Created.Compare(b.Created), cmp.Compare(a.Public.ID(), b.Public.ID()))
+	return cmp.Or(cmp.Compare(a.Set, b.Set), a.Created.Compare(b.Created), compareKids(&a, &b))
+}
+
+// compareKids puts key2 before key10.
+func compareKids(a, b *Key) int {
+	x, y := a.Public.ID(), b.Public.ID()
+	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
 }
 
 func equal(a, b Key) bool {

@@ -15,6 +15,9 @@ import (
 // Forever is the verification time of keys whose tokens never end.
 const Forever time.Duration = math.MaxInt64
 
+// MaxActive is how many keys of one algorithm may sign at a time.
+const MaxActive = 64
+
 // minRotation keeps a slip of the unit from making keys without end.
 const minRotation = time.Minute
 
@@ -23,6 +26,7 @@ type Spec struct {
 	Name       SetName
 	Algorithms []jose.Algorithm // the first is the default; each has its own line of keys
 
+	Active       int           // how many keys of each line sign at a time, by turns of chance; 1 to MaxActive
 	Rotation     time.Duration // how long a key signs; zero: until rotated by hand
 	PublishAhead time.Duration // how long a key is published before it signs
 	Verification time.Duration // how long a key verifies after it signed last; or Forever
@@ -52,6 +56,7 @@ func (s *Spec) Validate() error {
 		check(a.Valid() && !a.Symmetric(), field, "must be one of RS, PS, ES with 256, 384 or 512, or EdDSA")
 		check(!slices.Contains(s.Algorithms[:i], a), field, "stands twice")
 	}
+	check(s.Active >= 1 && s.Active <= MaxActive, "active", fmt.Sprintf("must be 1 to %d", MaxActive))
 	check(s.PublishAhead >= 0, "publish_ahead", "must not be negative")
 	check(s.Rotation == 0 || s.Rotation >= minRotation, "rotation", "must be 0s (by hand only) or at least 1m")
 	check(s.Rotation == 0 || s.Rotation > s.PublishAhead, "rotation", "must be longer than publish_ahead")

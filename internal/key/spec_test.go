@@ -14,14 +14,14 @@ import (
 
 func access() Spec {
 	return Spec{
-		Name: "access", Algorithms: []jose.Algorithm{jose.ES256, jose.EdDSA},
+		Name: "access", Algorithms: []jose.Algorithm{jose.ES256, jose.EdDSA}, Active: 1,
 		Rotation: 90 * 24 * time.Hour, PublishAhead: 10 * time.Minute, Verification: 24 * time.Hour,
 	}
 }
 
 func device() Spec {
 	return Spec{
-		Name: "mobile_device", Algorithms: []jose.Algorithm{jose.ES256}, PublishAhead: 10 * time.Minute,
+		Name: "mobile_device", Algorithms: []jose.Algorithm{jose.ES256}, Active: 1, PublishAhead: 10 * time.Minute,
 		Verification: Forever, KidPrefix: "mobilev2_key", IssuerPrefix: "mobilev2",
 	}
 }

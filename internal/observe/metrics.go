@@ -16,11 +16,18 @@ import (
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // latency has the bounds of duration histograms, in seconds: from a cached token
 // to an upstream that nobody waits for any more.
 var latency = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// signing has the bounds of signatures' durations, in seconds: from ES256 on an idle
+// processor to the end of the queue.
+var signing = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
 
 // Metrics counts what a node does. Labels are names of the configuration and of
 // the program, never what a request says, so that their number is bounded and
@@ -32,6 +39,7 @@ type Metrics struct {
 	admitted *prometheus.CounterVec
 	asked    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
+	signed   *prometheus.HistogramVec
 }
 
 // NewMetrics returns metrics at zero, with those of the Go runtime and the process.
@@ -54,6 +62,9 @@ func NewMetrics() *Metrics {
 	m.reloads = to.NewCounterVec(prometheus.CounterOpts{
 		Name: "carnet_config_reloads_total", Help: "Reloads of the configuration that took force, or did not.",
 	}, []string{"outcome"})
+	m.signed = to.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "carnet_signature_duration_seconds", Help: "Time to sign a token, waiting for a processor included.", Buckets: signing,
+	}, []string{"set", "alg"})
 	version := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
@@ -114,6 +125,11 @@ func (m *Metrics) TokenAsked(grant string, err error) {
 	m.asked.WithLabelValues(grant, outcome).Inc()
 }
 
+// Signed counts a signature that a key set made.
+func (m *Metrics) Signed(set key.SetName, alg jose.Algorithm, took time.Duration) {
+	m.signed.WithLabelValues(string(set), string(alg)).Observe(took.Seconds())
+}
+
 // Reload counts a reload of the configuration.
 func (m *Metrics) Reload(ok bool) {
 	outcome := "ok"
@@ -137,10 +153,28 @@ func (m *Metrics) Cache(stats func() carnet.CacheStats) {
 	}, func() float64 { return float64(stats().Bytes) })
 }
 
+// Counters shows the table of rate limits, which stats looks at. It is called once.
+func (m *Metrics) Counters(stats func() limit.CountersStats) {
+	to := promauto.With(m.registry)
+	to.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "carnet_rate_limit_table_bytes", Help: "Memory for the counters of rate limits, used or not.",
+	}, func() float64 { return float64(stats().Bytes) })
+	to.NewCounterFunc(prometheus.CounterOpts{
+		Name: "carnet_rate_limit_evictions_total", Help: "Counters that gave way to others before their window ended: the table is too small.",
+	}, func() float64 { return float64(stats().Evicted) })
+}
+
 // Sockets shows how many chat connections there are. It is called once.
 func (m *Metrics) Sockets(count func() int) {
 	promauto.With(m.registry).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "carnet_chat_connections", Help: "Open chat connections.",
+	}, func() float64 { return float64(count()) })
+}
+
+// Revocations shows how many revocations are in force. It is called once.
+func (m *Metrics) Revocations(count func() int) {
+	promauto.With(m.registry).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "carnet_revocations", Help: "Revocations in force.",
 	}, func() float64 { return float64(count()) })
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // scrape returns the exposition's lines of Carnet's own metrics.
@@ -75,10 +76,18 @@ func TestMetricsCounts(t *testing.T) {
 	m.TokenAsked("refresh_token", nil)
 	m.TokenAsked("refresh_token", fault.New(fault.Unauthenticated, "no"))
 	m.TokenAsked("password", errors.New("store is gone"))
+	m.Signed("access", "ES256", 60*time.Microsecond)
 	m.Reload(true)
 	m.Reload(false)
 	m.Cache(func() carnet.CacheStats { return carnet.CacheStats{Hits: 7, Misses: 3, Bytes: 512} })
+	m.Revocations(func() int { return 12 })
+	m.Counters(func() limit.CountersStats { return limit.CountersStats{Bytes: 1 << 20, Evicted: 2} })
 	wantLines(t, scrape(t, m),
+		`carnet_signature_duration_seconds_bucket{alg="ES256",set="access",le="5e-05"} 0`,
+		`carnet_signature_duration_seconds_bucket{alg="ES256",set="access",le="0.0001"} 1`,
+		`carnet_revocations 12`,
+		`carnet_rate_limit_table_bytes 1.048576e+06`,
+		`carnet_rate_limit_evictions_total 2`,
 		`carnet_gateway_admissions_total{outcome="admitted"} 1`,
 		`carnet_gateway_admissions_total{outcome="jwt"} 1`,
 		`carnet_gateway_admissions_total{outcome="route"} 1`,

@@ -16,9 +16,10 @@ import (
 // accessVerifier checks access tokens of this issuer with its own key ring.
 type accessVerifier struct{ v *carnet.Verifier }
 
-func newAccessVerifier(ring *key.Ring, issuer, audience string, cache *carnet.Cache) (*accessVerifier, error) {
+func newAccessVerifier(c *Core, cache *carnet.Cache) (*accessVerifier, error) {
 	v, err := carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &ringKeys{ring: ring, set: token.AccessSet}, Policy: carnet.AccessTokens(issuer, audience), Cache: cache,
+		Keys:   &ringKeys{ring: c.Keys, set: token.AccessSet},
+		Policy: carnet.AccessTokens(c.Config.Issuer, c.Config.Audience), Cache: cache, Revocations: revoked{c.Revocations},
 	})
 	return &accessVerifier{v}, err
 }

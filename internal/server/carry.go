@@ -35,6 +35,7 @@ func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
 	d := &carrier{}
 	d.engine, err = chat.New(chat.Config{
 		Store: s.core.store, Bus: local.New(), Bots: known, Log: s.core.log,
+		Hire:   func(id bot.ID) *bot.Worker { return d.bots.Hire(id) },
 		Wake:   func(id bot.ID) { d.bots.Wake(id) },
 		Limits: chat.Limits{Rate: c.Chat.SendsPerUser},
 	})
@@ -51,7 +52,8 @@ func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
 	}
 	d.socket = chatapi.New(chatapi.Config{
 		Engine: d.engine, Verify: visitors.identify, AllowsOrigin: s.core.Apps.AllowsOrigin, Box: s.core.sealed,
-		ClientAddr: httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
+		Revocations: s.core.Revocations,
+		ClientAddr:  httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
 		Connects: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Log: s.core.log,
 	})
 	d.socket.Mount(mux)

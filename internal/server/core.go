@@ -11,12 +11,15 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secretstore"
 	"github.com/carnetproject/carnet/internal/store/sqlite"
@@ -29,6 +32,8 @@ type Options struct {
 	Environ []string      // as os.Environ gives it
 	Stdin   *bufio.Reader // of the whole process: master keys take their lines, and no more
 	Log     *slog.Logger
+	// NoFirstKeys leaves key sets that have no keys as they are, for who brings some.
+	NoFirstKeys bool
 }
 
 // Core is the store and the services over it: what every command of a node needs,
@@ -38,11 +43,16 @@ type Core struct {
 	Keys   *key.Ring
 	Apps   *app.Directory
 	Users  *user.Directory
+	// Consumers are those of the store, which the gateway looks up.
+	Consumers *consumer.Registry
+	// Revocations are empty until a server or a gateway is made of the core.
+	Revocations *revocation.List
 
 	store   *sqlite.Store
 	sealed  *seal.Box // under the data master key
 	secrets *secretstore.Resolver
 	log     *slog.Logger
+	noFirst bool // keys are not made
 }
 
 // Open opens the store, makes the data directory and the master keys if this is
@@ -54,7 +64,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	}
 	core := &Core{
 		Config: c,
-		log:    o.Log,
+		log:    o.Log, noFirst: o.NoFirstKeys,
 		secrets: secretstore.New(secretstore.Config{
 			Organization: c.Organization, Dir: c.Secrets.Dir, Environ: o.Environ, Log: o.Log,
 		}),
@@ -80,12 +90,18 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader) error {
 		return err
 	}
 	c.sealed = boxes.data
+	if c.Consumers, err = c.consumers(); err != nil {
+		return err
+	}
 	c.Apps = app.New(app.Config{Store: c.store, Box: boxes.data, Signed: app.Signed{
 		Session: c.Config.Keys[config.STSSet].Algorithms, Access: c.Config.Keys[config.AccessSet].Algorithms,
 	}})
 	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Box: boxes.signing}); err != nil {
 		return err
 	}
+	c.Revocations = revocation.New(revocation.Config{Store: c.store, Life: func(t revocation.Target) time.Duration {
+		return tokenLife(c.Config.Tokens, c.Config.Issuer, c.Apps, t)
+	}})
 	c.Users, err = user.New(user.Config{Store: c.store})
 	return err
 }
@@ -125,10 +141,10 @@ func (c *Core) Run(ctx context.Context, f func(context.Context) error) error {
 
 // load fills the services, and makes first keys where this node signs.
 func (c *Core) load(ctx context.Context) error {
-	if err := errors.Join(c.Apps.Load(ctx), c.Keys.Load(ctx)); err != nil {
+	if err := errors.Join(c.Apps.Load(ctx), c.Keys.Load(ctx), c.Consumers.Follow(ctx)); err != nil {
 		return err
 	}
-	if !c.signs() {
+	if !c.signs() || c.noFirst {
 		return nil
 	}
 	return c.Keys.Ensure(ctx)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -9,12 +10,10 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet"
-	"github.com/carnetproject/carnet/internal/api/device"
 	"github.com/carnetproject/carnet/internal/api/oauth"
 	"github.com/carnetproject/carnet/internal/api/sts"
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/config"
-	devices "github.com/carnetproject/carnet/internal/device"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/key"
@@ -48,12 +47,13 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 	tokens, err := token.New(token.Config{
 		Issuer: c.Issuer, Audience: c.Audience,
 		AccessTTL: c.Tokens.AccessTTL.Std(), RefreshTTL: c.Tokens.RefreshTTL.Std(), SessionTTL: c.Tokens.STSTTL.Std(),
-		Keys: s.core.Keys, Apps: s.core.Apps, Families: s.core.store, Subjects: s.core.Users,
+		Keys: s.signer(), Apps: s.core.Apps, Families: s.core.store, Subjects: s.core.Users,
+		Revocations: s.core.Revocations,
 	})
 	if err != nil {
 		return err
 	}
-	access, err := newAccessVerifier(s.core.Keys, c.Issuer, c.Audience, carnet.NewCache(stsCache))
+	access, err := newAccessVerifier(s.core, carnet.NewCache(stsCache))
 	if err != nil {
 		return err
 	}
@@ -87,30 +87,15 @@ func (s *Server) warnOfLateKeys() {
 	}
 }
 
-// deviceDoor is the registration service, which only the gateway reaches.
-func (s *Server) deviceDoor() (http.Handler, error) {
-	c := s.core.Config
-	sets := map[key.SetName]devices.Set{}
-	for _, name := range c.Devices.Sets {
-		set := c.Keys[name]
-		sets[name] = devices.Set{Algorithm: set.Algorithms[0], IssuerPrefix: set.IssuerPrefix}
-	}
-	registrar, err := devices.New(devices.Config{Keys: s.core.Keys, Sets: sets})
-	if err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	device.New(device.Config{Registrar: registrar}).Mount(mux)
-	return s.metrics.Handler("device", mux), nil
-}
-
 // admitDoor is the gateway.
 func (s *Server) admitDoor(ctx context.Context) (*gateway.Gateway, error) {
 	o := s.core.gatewayOptions()
 	o.Observe = s.metrics.Admitted
 	s.metrics.Cache(o.Cache.Stats)
+	o.Counters = limit.NewCounters(countersBytes(s.core.Config))
+	s.metrics.Counters(o.Counters.Stats)
 	if s.core.signs() {
-		h, err := s.deviceDoor()
+		h, err := s.deviceDoor(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -121,9 +106,11 @@ func (s *Server) admitDoor(ctx context.Context) (*gateway.Gateway, error) {
 
 // Gateway returns the configured gateway for a look at its rules. It serves nothing.
 func (c *Core) Gateway(ctx context.Context) (*gateway.Gateway, error) {
-	o := c.gatewayOptions()
-	o.Internal["device"] = http.NotFoundHandler()
-	return c.newGateway(ctx, o)
+	if err := c.Revocations.Follow(ctx); err != nil {
+		return nil, err
+	}
+	g, _, err := c.gatewayWithCatalog(ctx)
+	return g, err
 }
 
 func (c *Core) newGateway(ctx context.Context, o gateway.Options) (*gateway.Gateway, error) {
@@ -134,7 +121,8 @@ func (c *Core) newGateway(ctx context.Context, o gateway.Options) (*gateway.Gate
 func (c *Core) gatewayOptions() gateway.Options {
 	return gateway.Options{
 		Config: c.Config.Gateway, Issuer: c.Config.Issuer, Audience: c.Config.Audience,
-		Secret: c.secrets.Resolve, KeySet: c.publicKeys,
+		Secret: c.secrets.Resolve, KeySet: c.publicKeys, Revocations: c.Revocations,
+		Registry: c.Consumers, Used: c.Consumers.Used,
 		Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
 		Cache:    carnet.NewCache(cacheBytes(c.Config)), Log: c.log,
 		Trusted: c.Config.TrustedProxies, ClientAddr: httpx.ClientAddr(c.Config.TrustedProxies),
@@ -142,13 +130,21 @@ func (c *Core) gatewayOptions() gateway.Options {
 }
 
 // defaultCache is the gateway's token cache if the configuration states none.
-const defaultCache = 64 << 20
+const defaultCache = 40 << 20
 
 func cacheBytes(c *config.Config) int64 {
 	if c.Gateway.Cache == 0 {
 		return defaultCache
 	}
 	return int64(c.Gateway.Cache)
+}
+
+// defaultCounters is the memory for rate limits if the configuration states none: for
+// two million identities in one period.
+const defaultCounters = 64 << 20
+
+func countersBytes(c *config.Config) int64 {
+	return cmp.Or(int64(c.Gateway.Counters), defaultCounters)
 }
 
 // publicKeys are the JWKs of a key set that verify now, the newest first.

@@ -65,18 +65,6 @@ func TestReadPrivateRefusesNothing(t *testing.T) {
 	}
 }
 
-func TestOnLoopback(t *testing.T) {
-	t.Parallel()
-	for addr, want := range map[string]bool{
-		"127.0.0.1:8001": true, "127.9.9.9:0": true, "[::1]:8001": true, "localhost:8001": true,
-		":8001": false, "0.0.0.0:8001": false, "[::]:8001": false, "10.0.0.1:8001": false, "admin.example:8001": false,
-	} {
-		if got := onLoopback(addr); got != want {
-			t.Errorf("onLoopback(%q) = %v, want %v", addr, got, want)
-		}
-	}
-}
-
 func TestMasterKeySources(t *testing.T) {
 	t.Parallel()
 	key := randomText(keyBytes)

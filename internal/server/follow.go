@@ -2,15 +2,18 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/api/kong"
 )
 
 // follow keeps this node's snapshots up with the store, which other nodes and the
 // command line change too (docs/adr/0003), and with the clock, which takes keys out
 // of their sets. changed is called when verification keys may have changed. While the
 // store is out of reach the last snapshots stay; readiness tells of it.
-func (c *Core) follow(ctx context.Context, changed func()) error {
+func (c *Core) follow(ctx context.Context, catalog *kong.Catalog, changed func()) error {
 	tick := time.NewTicker(c.Config.PollInterval.Std())
 	defer tick.Stop()
 	seen := int64(-1) // so that what changed since the start is read
@@ -28,10 +31,11 @@ func (c *Core) follow(ctx context.Context, changed func()) error {
 		}
 		version, err := c.store.Version(ctx)
 		if err == nil && version != seen {
-			if err = c.reload(ctx); err == nil {
+			if err = errors.Join(c.reload(ctx), catalog.Follow(ctx)); err == nil {
 				seen = version
 			}
 		}
+		err = errors.Join(err, c.Revocations.Follow(ctx), c.Consumers.Follow(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
 			c.log.LogAttrs(ctx, slog.LevelError, "store cannot be followed, the last known state stays", slog.Any("err", err))
 		}
@@ -50,7 +54,8 @@ func (c *Core) reload(ctx context.Context) error {
 // rotation is planned days ahead by its times, so that minutes do not matter.
 const housekeepingEvery = time.Minute
 
-// housekeep rotates key sets that are due and deletes sign-ins that have expired.
+// housekeep rotates key sets that are due and deletes sign-ins and revocations that
+// have expired.
 func (c *Core) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
@@ -62,6 +67,11 @@ func (c *Core) housekeep(ctx context.Context) error {
 			c.log.LogAttrs(ctx, slog.LevelError, "expired sign-ins not deleted", slog.Any("err", err))
 		} else if n > 0 {
 			c.log.LogAttrs(ctx, slog.LevelDebug, "expired sign-ins deleted", slog.Int("count", n))
+		}
+		if n, err := c.store.DeleteExpiredRevocations(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			c.log.LogAttrs(ctx, slog.LevelError, "expired revocations not deleted", slog.Any("err", err))
+		} else if n > 0 {
+			c.log.LogAttrs(ctx, slog.LevelDebug, "expired revocations deleted", slog.Int("count", n))
 		}
 		select {
 		case <-ctx.Done():

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secret"
@@ -45,7 +46,11 @@ func whatIsSealed(ctx context.Context, store *sqlite.Store) (s sealed, err error
 	if err != nil {
 		return s, err
 	}
-	s.signing = len(keys) > 0
+	credentials, _, err := store.Credentials(ctx, "", consumer.Page{Size: 1})
+	if err != nil {
+		return s, err
+	}
+	s.signing, s.data = len(keys) > 0, len(credentials) > 0
 	for _, a := range apps {
 		s.data = s.data || slices.ContainsFunc(a.Secrets, func(x app.Secret) bool { return x.Sealed != "" })
 	}

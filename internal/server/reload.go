@@ -30,7 +30,7 @@ type reloader struct {
 }
 
 // Reload reads the configuration and applies what can change while the node runs:
-// the gateway, but for its cache. Other changes are named in the log; they need a restart.
+// the gateway, but for its memory. Other changes are named in the log; they need a restart.
 func (r *reloader) Reload(ctx context.Context) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,9 +52,10 @@ func (r *reloader) Reload(ctx context.Context) (err error) {
 	if needs := fixed(r.running, next); len(needs) > 0 {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "changes that need a restart", slog.Any("keys", needs))
 	}
-	cache := r.running.Gateway.Cache
+	was := r.running.Gateway
 	r.running.Gateway = next.Gateway
-	r.running.Gateway.Cache = cache
+	r.running.Gateway.Cache, r.running.Gateway.Counters = was.Cache, was.Counters
+	r.running.Gateway.CredentialCache = was.CredentialCache
 	return nil
 }
 
@@ -70,6 +71,12 @@ func fixed(running, next *config.Config) (keys []string) {
 	}
 	if cacheBytes(running) != cacheBytes(next) {
 		keys = append(keys, "gateway.cache")
+	}
+	if credentialCacheBytes(running) != credentialCacheBytes(next) {
+		keys = append(keys, "gateway.credential_cache")
+	}
+	if countersBytes(running) != countersBytes(next) {
+		keys = append(keys, "gateway.counters")
 	}
 	return keys
 }

@@ -17,7 +17,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.cert != nil {
 		g.Go(func() error { return s.cert.Run(ctx) })
 	}
-	g.Go(func() error { return s.core.follow(ctx, s.keysChanged) })
+	g.Go(func() error { return s.core.follow(ctx, s.catalog, s.keysChanged) })
+	g.Go(func() error { return s.core.tend(ctx) })
 	if s.core.signs() {
 		g.Go(func() error { return s.core.housekeep(ctx) })
 	}
@@ -27,6 +28,9 @@ func (s *Server) Run(ctx context.Context) error {
 				return context.WithTimeout(ctx, s.core.Config.ShutdownGrace.Std())
 			})
 		})
+	}
+	if s.gateway != nil {
+		g.Go(func() error { return s.gateway.Run(ctx) })
 	}
 	g.Go(func() error { return s.reload.Run(ctx) })
 	g.Go(func() error {

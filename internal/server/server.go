@@ -6,13 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/api/admin"
+	"github.com/carnetproject/carnet/internal/api/kong"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/gateway"
@@ -38,6 +38,7 @@ type Server struct {
 	metrics   *observe.Metrics
 	health    *observe.Health
 	gateway   *gateway.Gateway // nil where the admit door is closed
+	catalog   *kong.Catalog    // what the file and the store say of the gateway
 	carrier   *carrier         // nil where the carry door is
 	reload    *reloader
 	cert      *httpx.Cert // nil without TLS
@@ -54,7 +55,11 @@ type listener struct {
 // listeners. Call it in [Core.Run].
 func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err error) {
 	c := core.Config
+	if err := core.Revocations.Follow(ctx); err != nil {
+		return nil, err
+	}
 	s = &Server{core: core, opts: o, metrics: observe.NewMetrics()}
+	s.metrics.Revocations(core.Revocations.Len)
 	s.health = observe.NewHealth(core.log, observe.Check{Name: "store", Func: core.store.Ping})
 	defer func() {
 		if err != nil {
@@ -79,30 +84,29 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 		if s.gateway, err = s.admitDoor(ctx); err != nil {
 			return s, err
 		}
+	}
+	s.catalog = core.catalog(s.gateway)
+	if err := s.catalog.Load(ctx); err != nil {
+		return s, err
+	}
+	if s.gateway != nil {
 		if err := s.listen("admit", "listen.gateway", c.Listen.Gateway, httpx.ServerConfig{Handler: s.guard(s.gateway), Cert: s.cert}); err != nil {
 			return s, err
 		}
 	}
 	running := *c
 	s.reload = &reloader{
-		path: o.ConfigPath, load: o.Reload, apply: s.apply, observe: s.metrics.Reload, log: core.log, running: &running,
+		path: o.ConfigPath, load: o.Reload, apply: s.applyFile, observe: s.metrics.Reload, log: core.log, running: &running,
 	}
 	s.reload.seen, _ = s.reload.sum()
 	h, err := s.operatorDoor()
 	if err != nil {
 		return s, err
 	}
-	if onLoopback(c.Listen.Admin) {
+	if config.OnLoopback(c.Listen.Admin) {
 		h = httpx.LoopbackHost(h)
 	}
 	return s, s.listen("admin", "listen.admin", c.Listen.Admin, httpx.ServerConfig{Handler: httpx.SafeHeaders(h), ReadTimeout: readTimeout})
-}
-
-// onLoopback reports whether only this machine reaches a listener at addr.
-func onLoopback(addr string) bool {
-	host, _, _ := net.SplitHostPort(addr)
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || host == "localhost"
 }
 
 // readTimeout is for a whole request to a handler of our own; the gateway streams.
@@ -177,19 +181,11 @@ func (s *Server) operatorDoor() (http.Handler, error) {
 	}
 	slices.Sort(sets)
 	mux := http.NewServeMux()
-	mux.Handle("/", httpx.Handler(httpx.NotFound))
+	mux.Handle("/", s.kongAPI(adminSecret))
 	s.health.Mount(mux)
 	mux.Handle("GET /metrics", s.metrics.Exposition())
-	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.Reload}).Mount(mux)
+	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.Reload, Revocations: s.core.Revocations}).Mount(mux)
 	return mux, nil
-}
-
-// apply puts the part of a new configuration in force that can change.
-func (s *Server) apply(ctx context.Context, c *config.Config) error {
-	if s.gateway == nil {
-		return nil
-	}
-	return c.Locate("gateway", s.gateway.Reload(ctx, c.Gateway))
 }
 
 // keysChanged tells the gateway that key sets have changed.

@@ -213,6 +213,10 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	if got := fixed(a, b); !slices.Equal(got, []string{"gateway.cache"}) {
 		t.Errorf("fixed() = %v, want gateway.cache", got)
 	}
+	b.Gateway.Cache, b.Gateway.Counters = 0, 1<<20
+	if got := fixed(a, b); !slices.Equal(got, []string{"gateway.counters"}) {
+		t.Errorf("fixed() = %v, want gateway.counters", got)
+	}
 }
 
 // TestReloadRemembersWhatWaits reloads twice: the second one has no other change.

@@ -11,6 +11,7 @@ import (
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/token"
 )
 
@@ -33,7 +34,7 @@ func newVisitors(c *Core) (*visitors, error) {
 	policy.Scopes = []string{chatScope}
 	var err error
 	if v.access, err = carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet}, Policy: policy,
+		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet}, Policy: policy, Revocations: revoked{c.Revocations},
 	}); err != nil {
 		return nil, err
 	}
@@ -43,6 +44,7 @@ func newVisitors(c *Core) (*visitors, error) {
 			AnyIssuer: true, AnyAudience: true, // each is checked below, by the app
 			Type: "JWT", Required: []string{"sub", "iat", "jti"},
 		},
+		Revocations: revoked{c.Revocations},
 	})
 	return v, err
 }
@@ -92,7 +94,9 @@ func (v *visitors) identifySession(ctx context.Context, text string) (chatapi.Id
 
 func identity(t *carnet.Verified) chatapi.Identity {
 	expires, _ := t.Expiry() // both policies require it
-	return chatapi.Identity{User: chat.User{Issuer: t.Issuer(), Subject: t.Subject()}, Expires: expires}
+	return chatapi.Identity{
+		User: chat.User{Issuer: t.Issuer(), Subject: t.Subject()}, Expires: expires, Token: revocation.Of(t),
+	}
 }
 
 func refusedToken(cause error) error {

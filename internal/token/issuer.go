@@ -17,6 +17,7 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/revocation"
 )
 
 // The key sets that sign. They are apart, so that a session token can never pass
@@ -54,6 +55,11 @@ type subjects interface {
 	Active(ctx context.Context, subject string) (bool, error)
 }
 
+// revocations tells whose tokens were taken back.
+type revocations interface {
+	Revoked(t revocation.Token) bool
+}
+
 // Config requires Issuer, Keys, Apps, Families and Subjects, and the three
 // lifetimes.
 type Config struct {
@@ -67,6 +73,7 @@ type Config struct {
 	Apps            apps
 	Families        families
 	Subjects        subjects
+	Revocations     revocations      // nil: none
 	Clock           func() time.Time // nil: time.Now
 }
 

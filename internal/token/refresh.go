@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
@@ -110,6 +112,8 @@ func (i *Issuer) check(ctx context.Context, f Family, t refresh, client app.ID, 
 		return refuse("has expired")
 	case subtle.ConstantTimeCompare(hash[:], f.Hash[:]) != 1:
 		return i.reused(ctx, f.ID, now)
+	case i.revoked(f):
+		return refuse("is of a sign-in that was revoked")
 	}
 	active, err := i.c.Subjects.Active(ctx, f.Subject)
 	if err != nil {
@@ -119,6 +123,17 @@ func (i *Issuer) check(ctx context.Context, f Family, t refresh, client app.ID, 
 		return refuse("is of a subject who may not go on")
 	}
 	return nil
+}
+
+// revoked tells whether a token that was issued when the family began would be refused
+// now. The family itself stays: the revocation may be removed.
+func (i *Issuer) revoked(f Family) bool {
+	if i.c.Revocations == nil {
+		return false
+	}
+	return i.c.Revocations.Revoked(revocation.Token{
+		Issuer: i.c.Issuer, Subject: f.Subject, App: string(cmp.Or(f.App, Itself)), IssuedAt: f.Created,
+	})
 }
 
 // reused ends the family. Only if that cannot be stored is the error another one

@@ -25,11 +25,12 @@ type keys interface {
 
 // Config requires all members but Clock.
 type Config struct {
-	Secret secret.Bytes // what callers show as their bearer token
-	Sets   []key.SetName
-	Keys   keys
-	Reload func(ctx context.Context) error // reads the configuration again
-	Clock  func() time.Time
+	Secret      secret.Bytes // what callers show as their bearer token
+	Sets        []key.SetName
+	Keys        keys
+	Revocations revocations
+	Reload      func(ctx context.Context) error // reads the configuration again
+	Clock       func() time.Time
 }
 
 // Handler serves the API.
@@ -50,6 +51,9 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		"POST /carnet/v1/keysets/{set}/rotate":      h.rotate,
 		"POST /carnet/v1/keysets/{set}/revoke/{id}": h.revoke,
 		"POST /carnet/v1/reload":                    h.reload,
+		"GET /carnet/v1/revocations":                h.revocations,
+		"POST /carnet/v1/revocations":               h.addRevocation,
+		"DELETE /carnet/v1/revocations/{id}":        h.removeRevocation,
 	} {
 		mux.Handle(pattern, h.authenticated(f))
 	}

@@ -8,7 +8,7 @@ type closeCode uint16
 
 const (
 	closeBadFrame     closeCode = 4400
-	closeTokenRefused closeCode = 4401 // or expired
+	closeTokenRefused closeCode = 4401 // or expired, or revoked
 	closeNotAllowed   closeCode = 4403 // origin, bot, scope, somebody else's conversation
 	closeHelloTimeout closeCode = 4408
 	closeTooMany      closeCode = 4409 // frames

@@ -27,9 +27,9 @@ type conn struct {
 	// The sweep reads these.
 	opened  time.Duration // since the handler was made, as all of these
 	greeted atomic.Bool
-	seen    atomic.Int64  // when the client was heard last
-	pinged  time.Duration // the sweep's own
-	expires atomic.Int64  // the token, in nanoseconds of the epoch; 0: before welcome
+	seen    atomic.Int64         // when the client was heard last
+	pinged  time.Duration        // the sweep's own
+	pass    atomic.Pointer[pass] // nil: before welcome
 }
 
 // run serves the connection until it ends.
@@ -119,7 +119,7 @@ func (c *conn) act(ctx context.Context, f frame) *refusal {
 		c.tell(markFrame{Type: "pong"})
 		return nil
 	}
-	if c.h.c.Clock().UnixNano() >= c.expires.Load() {
+	if c.h.c.Clock().UnixNano() >= c.pass.Load().expires {
 		c.late(f)
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/revocation"
 )
 
 // engine carries the conversations.
@@ -29,6 +30,7 @@ type Identity struct {
 	User    chat.User
 	Origins []string // where the app's pages are
 	Expires time.Time
+	Token   revocation.Token
 }
 
 // Config requires Engine, Verify, AllowsOrigin, Box and ClientAddr.
@@ -40,6 +42,7 @@ type Config struct {
 	AllowsOrigin func(origin string) bool // whether any app's pages are there
 	Box          box
 	ClientAddr   func(*http.Request) netip.Addr
+	Revocations  revocations // end the connections of tokens that were taken back; nil: none
 
 	PerAddr      int              // connections of an address at a time (of a /64 in IPv6); default 256
 	Total        int              // connections of this node at a time; default 100,000

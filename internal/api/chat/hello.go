@@ -13,8 +13,11 @@ import (
 // patience is how long a frame may wait for the verifier and the store.
 const patience = 10 * time.Second
 
-// tokenExpired is the answer to sends until a fresh token comes.
-var tokenExpired = wireError{Code: "token_expired", Title: "the token has expired: refresh it and send again"}
+// What is wrong with a token. Sends are answered with tokenExpired until a fresh one comes.
+var (
+	tokenExpired = wireError{Code: "token_expired", Title: "the token has expired: refresh it and send again"}
+	tokenRefused = wireError{Code: "token_refused", Title: "the token is not valid here"}
+)
 
 // hello opens the session.
 func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
@@ -35,7 +38,9 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 		return refuseFor(err)
 	}
 	c.session, c.user = s, id.User
-	c.expires.Store(id.Expires.UnixNano())
+	if r := c.live(id); r != nil {
+		return r
+	}
 	conv := s.Conversation()
 	sealed, err := newState(conv).seal(c.h.c.Box)
 	if err != nil {
@@ -54,9 +59,7 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 func (c *conn) identify(ctx context.Context, token string) (Identity, *refusal) {
 	id, err := c.h.c.Verify(ctx, token)
 	if fault.KindOf(err) == fault.Unauthenticated {
-		r := refuse(closeTokenRefused, "token_refused", "the token is not valid here")
-		r.cause = err
-		return Identity{}, r
+		return Identity{}, &refusal{closeTokenRefused, tokenRefused, err}
 	}
 	if err != nil {
 		return Identity{}, refuseFor(err)
@@ -96,13 +99,9 @@ func (c *conn) refresh(ctx context.Context, f refreshFrame) *refusal {
 	if err != nil {
 		return refuseFor(err)
 	}
-	c.expires.Store(id.Expires.UnixNano())
+	if r := c.live(id); r != nil {
+		return r
+	}
 	c.tell(sessionFrame{"session", sealed, c.expiresIn()})
 	return nil
-}
-
-// expiresIn is how long the token lasts, in whole seconds.
-func (c *conn) expiresIn() int64 {
-	left := time.Duration(c.expires.Load() - c.h.c.Clock().UnixNano())
-	return max(0, int64(left/time.Second))
 }

@@ -28,7 +28,7 @@ func library(t *testing.T) (h http.Handler, w *world) {
 	}
 	for i := range 45 {
 		d := chat.Draft{ID: fmt.Sprint("m", i+1), From: chat.FromUser, Body: json.RawMessage(`{"text":"a<b"}`)}
-		if _, err := w.store.AppendMessages(t.Context(), "cnv_a", []chat.Draft{d}, noon); err != nil {
+		if _, _, err := w.store.AppendMessages(t.Context(), "cnv_a", []chat.Draft{d}, noon, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}

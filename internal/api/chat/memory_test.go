@@ -133,7 +133,7 @@ func (m *memory) SetRead(_ context.Context, id chat.ID, seq int64) error {
 	return m.edit(id, func(c *chat.Conversation) { c.ReadSeq = max(c.ReadSeq, seq) })
 }
 
-func (m *memory) AppendMessages(_ context.Context, id chat.ID, drafts []chat.Draft, at time.Time) ([]chat.Message, error) {
+func (m *memory) AppendMessages(_ context.Context, id chat.ID, drafts []chat.Draft, at, _ time.Time) ([]chat.Message, *bot.Turn, error) {
 	var out []chat.Message
 	err := m.edit(id, func(c *chat.Conversation) {
 		for _, d := range drafts {
@@ -146,11 +146,11 @@ func (m *memory) AppendMessages(_ context.Context, id chat.ID, drafts []chat.Dra
 		}
 		c.LastSeq = int64(len(m.said[id]))
 	})
-	return out, err
+	return out, nil, err
 }
 
 func (m *memory) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, _ json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
-	ms, err := m.AppendMessages(ctx, chat.ID(t.Conversation), drafts, at)
+	ms, _, err := m.AppendMessages(ctx, chat.ID(t.Conversation), drafts, at, time.Time{})
 	return ms, err == nil, err
 }
 

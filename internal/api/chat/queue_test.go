@@ -96,7 +96,7 @@ func TestCatchUp(t *testing.T) {
 				const n = 3 * maxQueued
 				for i := range n {
 					d := chat.Draft{ID: fmt.Sprint("m", i), From: chat.FromBot, Body: []byte(`"x"`)}
-					if _, err := w.store.AppendMessages(t.Context(), id, []chat.Draft{d}, time.Now()); err != nil {
+					if _, _, err := w.store.AppendMessages(t.Context(), id, []chat.Draft{d}, time.Now(), time.Time{}); err != nil {
 						t.Fatal(err)
 					}
 				}

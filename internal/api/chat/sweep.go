@@ -13,17 +13,20 @@ const (
 )
 
 // Run looks after the connections until ctx ends: it pings them, and closes those that
-// say no hello, are silent, or have not renewed their token. A connection has no timer
-// of its own.
+// say no hello, are silent, have not renewed their token, or live by one that was
+// revoked. A connection has no timer of its own.
 func (h *Handler) Run(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
+	tick, look := time.NewTicker(sweepEvery), time.NewTicker(recheckEvery)
 	defer tick.Stop()
-	for {
+	defer look.Stop()
+	for epoch := uint64(0); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			h.sweep()
+		case <-look.C:
+			epoch = h.recheck(epoch)
 		}
 	}
 }
@@ -39,13 +42,13 @@ func (h *Handler) sweep() {
 
 // check does for the connection what is due.
 func (c *conn) check(age time.Duration, now int64) {
-	expires := c.expires.Load()
+	p := c.pass.Load()
 	switch {
 	case !c.greeted.Load() && age-c.opened >= helloTimeout:
 		c.end(closeHelloTimeout, wireError{Code: "hello_timeout", Title: "hello must come within 10 seconds"})
 	case age-time.Duration(c.seen.Load()) >= 2*c.h.c.PingInterval:
 		c.out.sock.cut() // nobody is there to be told
-	case expires != 0 && now-expires >= int64(expiryGrace):
+	case p != nil && now-p.expires >= int64(expiryGrace):
 		c.end(closeTokenRefused, tokenExpired)
 	case age-c.pinged >= c.h.c.PingInterval:
 		c.pinged = age

@@ -1,158 +1,137 @@
-// Package device serves Sunbird's device registration, version 2, as adminutil
-// does, byte for byte where clients look. It is meant to stand behind the
-// gateway, whose rules say who may register; by itself it asks nobody.
+// Package device serves Sunbird's device registration, versions 1 and 2, and its
+// refresh of access tokens as adminutil does, byte for byte where clients look. It
+// is meant to stand behind the gateway, whose rules say who may register; by itself
+// it asks nobody.
 package device
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"errors"
-	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/device"
 	"github.com/carnetproject/carnet/internal/fault"
-	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
-// maxBody bounds a request as it comes, and once more when it is inflated.
-const maxBody = 1 << 20
-
-// registrar makes a device's token.
+// registrar makes devices' tokens.
 type registrar interface {
 	Register(ctx context.Context, set key.SetName, deviceKey string) (string, error)
+	RegisterLegacy(ctx context.Context, consumer, deviceKey string) (device.Credential, error)
 }
 
-// Config requires Registrar.
+// refresher makes access tokens of refresh tokens.
+type refresher interface {
+	Refresh(ctx context.Context, token string) (device.Refreshed, error)
+}
+
+// Config requires Registrar and ClientAddr.
 type Config struct {
 	Registrar registrar
-	Clock     func() time.Time // nil: time.Now
+	Refresher refresher         // nil: there is no refresh
+	Moved     map[string]string // consumers of version 2 whose clients go to that URL instead
+
+	// The route's own limit counts the credential that is embedded in the app, which
+	// is one for all devices: these count each device, and each network.
+	PerDevice, PerAddr *limit.Limiter // nil: no limit
+	ClientAddr         func(*http.Request) netip.Addr
+
+	Health func(context.Context) error // what version 1 needs; nil: nothing
+	Clock  func() time.Time            // nil: time.Now
 }
 
 // Handler serves the registration.
-type Handler struct {
-	registrar registrar
-	clock     func() time.Time
-}
+type Handler struct{ c Config }
 
 // New returns a handler; Mount says where it serves.
 func New(c Config) *Handler {
+	for _, l := range []**limit.Limiter{&c.PerDevice, &c.PerAddr} {
+		if *l == nil {
+			*l = limit.New(limit.Rate{}, 0)
+		}
+	}
+	if c.Health == nil {
+		c.Health = func(context.Context) error { return nil }
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	return &Handler{registrar: c.Registrar, clock: c.Clock}
+	return &Handler{c}
 }
 
-// Mount serves the public path and the one of the service behind it.
+// Mount serves the public paths and those of the service behind them.
 func (h *Handler) Mount(mux *http.ServeMux) {
-	const path = "/v2/consumer/{consumer}/credential/register"
-	mux.HandleFunc(path, h.register)
-	mux.HandleFunc("/api/api-manager"+path, h.register)
+	for path, register := range map[string]http.HandlerFunc{
+		"/v1/consumer/{consumer}/credential/register": h.register(h.first, nil),
+		"/v2/consumer/{consumer}/credential/register": h.register(h.second, h.c.Moved),
+	} {
+		mux.HandleFunc(path, register)
+		mux.HandleFunc("/api/api-manager"+path, register)
+	}
+	if h.c.Refresher != nil {
+		mux.HandleFunc("/v1/auth/refresh/token", h.refresh)
+		mux.HandleFunc("/auth/v1/refresh/token", h.refresh)
+	}
+	mux.HandleFunc("/health", h.health)
+	mux.HandleFunc("/service/health", h.serviceHealth)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.writeError(w, r, fault.New(fault.NotFound, "No message available"))
+	})
 }
 
-func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
-	req, err := read(w, r)
-	if err != nil {
-		h.writeError(w, r, err)
-		return
-	}
-	deviceKey := ""
-	if req.Request != nil {
-		deviceKey = req.Request.Key
-	}
-	token, err := h.registrar.Register(r.Context(), key.SetName(r.PathValue("consumer")), deviceKey)
-	if err == nil {
-		h.writeResult(w, req, result{Key: deviceKey, Token: token})
-		return
-	}
-	h.writeFailure(w, r, req, err)
-}
+// registration is what the versions do differently. The consumer is that of the path.
+type registration func(ctx context.Context, consumer, deviceKey string) (result, error)
 
-// request is what counts of the body; clients send more.
-type request struct {
-	Params struct {
-		MsgID string `json:"msgid"`
-	} `json:"params"`
-	Request *struct {
-		Key string `json:"key"`
-	} `json:"request"`
-}
-
-func read(w http.ResponseWriter, r *http.Request) (request, error) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return request{}, fault.Newf(fault.MethodNotAllowed, "Request method '%s' not supported", r.Method)
-	}
-	if media := httpx.MediaType(r); media != "application/json" {
-		return request{}, fault.New(fault.UnsupportedMedia, "Content type not supported: it must be application/json")
-	}
-	body, err := httpx.ReadBody(w, r, maxBody)
-	if err != nil {
-		return request{}, err
-	}
-	if body, err = inflate(body); err != nil {
-		return request{}, err
-	}
-	if b := bytes.TrimSpace(body); len(b) == 0 || string(b) == "null" {
-		return request{}, fault.New(fault.Invalid, "Required request body is missing")
-	}
-	var req request
-	return req, httpx.DecodeJSON(body, &req)
-}
-
-// inflate goes by the first bytes: the mobile SDK says "Content-Encoding: gzip"
-// over plain JSON.
-func inflate(body []byte) ([]byte, error) {
-	if !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
-		return body, nil
-	}
-	z, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "the body is not gzip")
-	}
-	plain, err := io.ReadAll(io.LimitReader(z, maxBody+1))
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "the body is not gzip")
-	}
-	if len(plain) > maxBody {
-		return nil, fault.Newf(fault.TooLarge, "the body must be at most %d bytes", maxBody)
-	}
-	return plain, nil
-}
-
-// contract is how the original words each problem of a key. It has no words for
-// the last two, which it let pass.
-var contract = map[device.Problem]string{
-	device.Missing: "KEY IS MANDATORY",
-	device.Space:   "KEY MUST NOT HAVE SPACE",
-	device.UUID:    "KEY MUST NOT BE A UUID",
-	device.TooLong: "KEY MUST NOT BE LONGER THAN 128 BYTES",
-	device.Charset: "KEY MUST BE PRINTABLE ASCII",
-}
-
-// explain gives err and errmsg of the envelope.
-func explain(req request, err error) (code, message string) {
-	if req.Request == nil {
-		return "BAD_REQUEST", "REQUEST IS MANDATORY"
-	}
-	if e, ok := errors.AsType[*device.KeyError](err); ok {
-		for i, p := range e.Problems {
-			if i > 0 {
-				message += ", "
-			}
-			message += contract[p]
+func (h *Handler) register(do registration, moved map[string]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if ok, after := h.c.PerAddr.AllowAddr(h.c.ClientAddr(r), h.c.Clock()); !ok {
+			h.writeFailure(w, r, request{Request: &requestKey{}}, tooMany(after))
+			return
 		}
-		return "BAD_REQUEST", message
+		req, err := read(w, r)
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		consumer, deviceKey := r.PathValue("consumer"), ""
+		if to := moved[consumer]; to != "" {
+			h.writeMoved(w, req, to)
+			return
+		}
+		if req.Request != nil {
+			deviceKey = req.Request.Key
+		}
+		if ok, after := h.c.PerDevice.Allow(deviceKey, h.c.Clock()); !ok {
+			h.writeFailure(w, r, req, tooMany(after))
+			return
+		}
+		res, err := do(r.Context(), consumer, deviceKey)
+		if err != nil {
+			h.writeFailure(w, r, req, err)
+			return
+		}
+		res.Key = deviceKey
+		h.writeResult(w, req, res)
 	}
-	switch fault.KindOf(err) {
-	case fault.NotFound:
-		return "NOT_FOUND", "CONSUMER DOES NOT REGISTER CREDENTIALS"
-	case fault.Unavailable:
-		return "SERVICE_UNAVAILABLE", "UNABLE TO REGISTER CREDENTIAL RIGHT NOW"
-	default:
-		return "INTERNAL_ERROR", "UNABLE TO REGISTER CREDENTIAL DUE TO INTERNAL ERROR"
+}
+
+func tooMany(after time.Duration) error {
+	return &fault.Error{Kind: fault.Limited, Msg: "too many registrations", RetryAfter: after}
+}
+
+// first gives the device a credential of its own.
+func (h *Handler) first(ctx context.Context, consumer, deviceKey string) (result, error) {
+	c, err := h.c.Registrar.RegisterLegacy(ctx, consumer, deviceKey)
+	if err != nil {
+		return result{}, err
 	}
+	return result{Secret: string(c.Secret.Reveal()), Token: c.Token}, nil
+}
+
+// second gives it a token of the key set that is called as the consumer.
+func (h *Handler) second(ctx context.Context, consumer, deviceKey string) (result, error) {
+	token, err := h.c.Registrar.Register(ctx, key.SetName(consumer), deviceKey)
+	return result{Token: token}, err
 }

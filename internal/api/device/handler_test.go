@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,11 +21,17 @@ import (
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 123_000_000, time.UTC)
 
-const path = "/v2/consumer/mobile_device/credential/register"
+const (
+	path   = "/v2/consumer/mobile_device/credential/register"
+	first  = "/v1/consumer/mobile_device/credential/register"
+	portal = "/v2/consumer/portal_anonymous/credential/register"
+)
 
 // signer signs with one key, whatever the set.
 type signer struct {
@@ -42,29 +46,66 @@ func (s *signer) Sign(_ context.Context, _ key.SetName, _ jose.Algorithm, typ st
 	return s.key.Sign(typ, claims)
 }
 
-// open serves a registrar of the set mobile_device.
-func open(t *testing.T) (http.Handler, *signer) {
+// credentials is a store of version 1's credentials: key to consumer and back.
+type credentials struct {
+	owners map[string]string
+	calls  int
+	err    error
+}
+
+const deviceSecret = "hrGF9PSv0QmhHAbXEcVpLHcgcfJR7Z8T"
+
+func (c *credentials) Legacy(_ context.Context, consumer, key string) (secret.Bytes, error) {
+	c.calls++
+	if c.err != nil {
+		return secret.Bytes{}, c.err
+	}
+	if owner := c.owners[key]; owner != "" && owner != consumer {
+		return secret.Bytes{}, fault.New(fault.Conflict, "the key is another consumer's")
+	}
+	return secret.FromString(deviceSecret), nil
+}
+
+// bench is a handler and what stands behind it.
+type bench struct {
+	http.Handler
+	signer *signer
+	store  *credentials
+	clock  time.Time
+}
+
+func (b *bench) now() time.Time { return b.clock }
+
+// open serves a registrar of one set of each form, and version 1 for one consumer.
+func open(t testing.TB, edit ...func(*Config)) *bench {
 	t.Helper()
 	k, err := jose.Generate(jose.ES256, "mobilev2_key1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &signer{key: k}
-	clock := func() time.Time { return noon }
+	b := &bench{signer: &signer{key: k}, store: &credentials{}, clock: noon}
 	r, err := device.New(device.Config{
-		Keys: s, Clock: clock,
-		Sets: map[key.SetName]device.Set{"mobile_device": {Algorithm: jose.ES256, IssuerPrefix: "mobilev2"}},
+		Keys: b.signer, Clock: b.now, Legacy: b.store, LegacyConsumers: []string{"mobile_device"},
+		Sets: map[key.SetName]device.Set{
+			"mobile_device":    {Algorithm: jose.ES256, Form: device.Design, IssuerPrefix: "mobilev2"},
+			"portal_anonymous": {Algorithm: jose.ES256, Form: device.Shipped},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := Config{Registrar: r, ClientAddr: httpx.ClientAddr(nil), Clock: b.now}
+	for _, e := range edit {
+		e(&c)
+	}
 	mux := http.NewServeMux()
-	New(Config{Registrar: r, Clock: clock}).Mount(mux)
-	return mux, s
+	New(c).Mount(mux)
+	b.Handler = mux
+	return b
 }
 
 // call sends body as application/json and returns the status and the answer.
-func call(t *testing.T, h http.Handler, path string, body io.Reader, edit ...func(*http.Request)) *httptest.ResponseRecorder {
+func call(t testing.TB, h http.Handler, path string, body io.Reader, edit ...func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
 	ctx := httpx.WithLog(t.Context(), slog.New(slog.DiscardHandler))
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, path, body)
@@ -77,7 +118,7 @@ func call(t *testing.T, h http.Handler, path string, body io.Reader, edit ...fun
 	return w
 }
 
-func decode[T any](t *testing.T, w *httptest.ResponseRecorder) T {
+func decode[T any](t testing.TB, w *httptest.ResponseRecorder) T {
 	t.Helper()
 	var v T
 	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
@@ -98,7 +139,7 @@ func fixed(body string) string {
 
 func TestRegisterIsByteCompatible(t *testing.T) {
 	t.Parallel()
-	h, s := open(t)
+	h := open(t)
 	for _, p := range []string{path, "/api/api-manager" + path} {
 		w := call(t, h, p, strings.NewReader(
 			`{"id":"ekstep.genie.device.register","ver":"1.0","ts":"2020-03-17T22:24:31+05:30","params":{"msgid":"m<1>"},"request":{"key":"dev&1"}}`))
@@ -115,7 +156,7 @@ func TestRegisterIsByteCompatible(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		claims, err := jws.Verify(s.key.Public().Crypto())
+		claims, err := jws.Verify(h.signer.key.Public().Crypto())
 		if err != nil || string(claims) != `{"iss":"mobilev2-dev\u00261-1780315200123","iat":1780315200}` {
 			t.Errorf("claims = %s, %v", claims, err)
 		}
@@ -124,7 +165,7 @@ func TestRegisterIsByteCompatible(t *testing.T) {
 
 func TestRefusalsInTheEnvelope(t *testing.T) {
 	t.Parallel()
-	h, _ := open(t)
+	h := open(t)
 	for name, tc := range map[string]struct {
 		path, body  string
 		status      int
@@ -144,6 +185,10 @@ func TestRefusalsInTheEnvelope(t *testing.T) {
 		"lone surrogate":  {path, `{"request":{"key":"\ud800"}}`, 400, "BAD_REQUEST", "KEY MUST BE PRINTABLE ASCII"},
 		"two problems":    {path, `{"request":{"key":"ü b"}}`, 400, "BAD_REQUEST", "KEY MUST NOT HAVE SPACE, KEY MUST BE PRINTABLE ASCII"},
 		"unknown set":     {"/v2/consumer/nobody/credential/register", `{"request":{"key":"k"}}`, 404, "NOT_FOUND", "CONSUMER DOES NOT REGISTER CREDENTIALS"},
+		"reserved":        {portal, `{"request":{"key":"mobilev2-x"}}`, 400, "BAD_REQUEST", "KEY MUST NOT BEGIN WITH AN ISSUER PREFIX"},
+		"first, reserved": {first, `{"request":{"key":"mobilev2"}}`, 400, "BAD_REQUEST", "KEY MUST NOT BEGIN WITH AN ISSUER PREFIX"},
+		"first, blank":    {first, `{"request":{"key":"a b"}}`, 400, "BAD_REQUEST", "KEY MUST NOT HAVE SPACE"},
+		"first, unlisted": {"/v1/consumer/portal/credential/register", `{"request":{"key":"k"}}`, 404, "NOT_FOUND", "CONSUMER DOES NOT REGISTER CREDENTIALS"},
 		"access set":      {"/v2/consumer/access/credential/register", `{"request":{"key":"k"}}`, 404, "NOT_FOUND", "CONSUMER DOES NOT REGISTER CREDENTIALS"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +206,7 @@ func TestRefusalsInTheEnvelope(t *testing.T) {
 
 func TestRefusalsBeforeTheEnvelope(t *testing.T) {
 	t.Parallel()
-	h, _ := open(t)
+	h := open(t)
 	bomb := zip(t, bytes.Repeat([]byte(" "), maxBody+1))
 	for name, tc := range map[string]struct {
 		body   []byte
@@ -197,7 +242,8 @@ func TestRefusalsBeforeTheEnvelope(t *testing.T) {
 			w := call(t, h, path, bytes.NewReader(tc.body), edits...)
 			got := decode[springError](t, w)
 			if w.Code != tc.status || got.Status != tc.status || got.Path != path ||
-				got.Timestamp != noon.UnixMilli() || got.Error != http.StatusText(tc.status) || got.Message == "" {
+				got.Timestamp != noon.UnixMilli() || got.Error != http.StatusText(tc.status) || got.Message == "" ||
+				(got.Exception == "") != (tc.status == http.StatusRequestEntityTooLarge) {
 				t.Errorf("%d %s, want %d", w.Code, w.Body, tc.status)
 			}
 			if tc.status == http.StatusMethodNotAllowed && w.Header().Get("Allow") != http.MethodPost {
@@ -222,7 +268,7 @@ func zip(t *testing.T, b []byte) []byte {
 
 func TestGzipGoesByTheBytes(t *testing.T) {
 	t.Parallel()
-	h, _ := open(t)
+	h := open(t)
 	plain := []byte(`{"request":{"key":"k"}}`)
 	for name, body := range map[string][]byte{"plain": plain, "gzip": zip(t, plain)} {
 		for _, encoding := range []string{"", "gzip", "identity", "br"} {
@@ -236,14 +282,14 @@ func TestGzipGoesByTheBytes(t *testing.T) {
 
 func TestFaultsOfTheSigner(t *testing.T) {
 	t.Parallel()
-	h, s := open(t)
+	h := open(t)
 	body := `{"request":{"key":"k"}}`
-	s.err = &fault.Error{Kind: fault.Unavailable, Msg: "busy", RetryAfter: 1500 * time.Millisecond}
+	h.signer.err = &fault.Error{Kind: fault.Unavailable, Msg: "busy", RetryAfter: 1500 * time.Millisecond}
 	w := call(t, h, path, strings.NewReader(body))
 	if got := decode[envelope](t, w); w.Code != 503 || w.Header().Get("Retry-After") != "2" || *got.Params.Err != "SERVICE_UNAVAILABLE" {
 		t.Errorf("busy: %d %s", w.Code, w.Body)
 	}
-	s.err = io.ErrUnexpectedEOF
+	h.signer.err = io.ErrUnexpectedEOF
 	w = call(t, h, path, strings.NewReader(body))
 	got := decode[envelope](t, w)
 	if w.Code != 500 || *got.Params.Err != "INTERNAL_ERROR" || *got.Params.ErrMsg != "UNABLE TO REGISTER CREDENTIAL DUE TO INTERNAL ERROR" {
@@ -254,103 +300,174 @@ func TestFaultsOfTheSigner(t *testing.T) {
 	}
 }
 
-// TestContractCases runs the version 2 cases of the shared vectors.
-func TestContractCases(t *testing.T) {
+// TestSpringDocument has the members of Spring Boot 1.5, in its order.
+func TestSpringDocument(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "kong", "cases.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Cases []struct {
-			ID, Name string
-			Request  struct {
-				Post     string          `json:"POST"`
-				Get      string          `json:"GET"`
-				Consumer string          `json:"consumer"`
-				Type     string          `json:"content_type"`
-				Body     json.RawMessage `json:"body"`
-			}
-			Expect struct {
-				Status json.RawMessage
-				Params map[string]any
-				Result map[string]any
-			}
-		} `json:"sunbird_register_api"`
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	// These two are what the contract says not to copy: a set that may not
-	// register is 404, not an internal error or a signature.
-	better := map[string]int{"sunbird_register_api-024": 404, "sunbird_register_api-025": 404}
-	ran := 0
-	for _, c := range file.Cases {
-		template := c.Request.Post + c.Request.Get
-		if !strings.HasPrefix(template, "/v2/") {
-			continue
+	h := open(t)
+	for want, w := range map[string]*httptest.ResponseRecorder{
+		`{"timestamp":1780315200123,"status":405,"error":"Method Not Allowed","exception":"org.springframework.web.HttpRequestMethodNotSupportedException",` +
+			`"message":"Request method 'GET' not supported","path":"` + path + `"}`: call(t, h, path, nil, func(r *http.Request) { r.Method = http.MethodGet }),
+		`{"timestamp":1780315200123,"status":404,"error":"Not Found","message":"No message available","path":"/v1/sign/payload"}`: call(t, h, "/v1/sign/payload", strings.NewReader("{}")),
+	} {
+		if got := w.Body.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
-		ran++
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			h, _ := open(t)
-			consumer := "mobile_device"
-			if c.Request.Consumer != "" {
-				consumer = c.Request.Consumer
-			}
-			body := string(c.Request.Body)
-			if body == `""` {
-				body = ""
-			}
-			if body == "" && c.Request.Post != "" && c.ID != "sunbird_register_api-014" {
-				body = `{"request":{"key":"k"}}`
-			}
-			w := call(t, h, strings.Replace(template, "{consumer}", consumer, 1), strings.NewReader(body), func(r *http.Request) {
-				if c.Request.Get != "" {
-					r.Method = http.MethodGet
-				}
-				if c.Request.Type != "" {
-					r.Header.Set("Content-Type", c.Request.Type)
-				}
-			})
-			want := 200
-			_ = json.Unmarshal(c.Expect.Status, &want) // a list is of several 200s
-			if b, ok := better[c.ID]; ok {
-				if w.Code != b {
-					t.Errorf("%s: %d, want %d", c.Name, w.Code, b)
-				}
-				return
-			}
-			if w.Code != want {
-				t.Fatalf("%s: %d %s, want %d", c.Name, w.Code, w.Body, want)
-			}
-			got := decode[map[string]any](t, w)
-			for part, members := range map[string]map[string]any{"params": c.Expect.Params, "result": c.Expect.Result} {
-				for name, value := range members {
-					if have := got[part].(map[string]any)[name]; have != value {
-						t.Errorf("%s: %s.%s = %v, want %v", c.Name, part, name, have, value)
-					}
-				}
-			}
-		})
 	}
-	if ran < 10 {
-		t.Errorf("%d cases ran: the vectors have more", ran)
+}
+
+func TestFirstVersion(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for _, p := range []string{first, "/api/api-manager" + first} {
+		w := call(t, h, p, strings.NewReader(`{"params":{"msgid":"m-1"},"request":{"key":"a36c3049b36249a3c9f8891cb127243c"}}`))
+		want := `{"id":"ekstep.api.am.adminutil.consumer.create","ver":"1.0","ets":1780315200123,` +
+			`"params":{"status":"successful","err":null,"errmsg":null,"msgid":"m-1","resmsgid":"UUID"},` +
+			`"result":{"key":"a36c3049b36249a3c9f8891cb127243c","secret":"` + deviceSecret + `","token":"TOKEN"}}`
+		if got := fixed(w.Body.String()); w.Code != http.StatusOK || got != want {
+			t.Errorf("%s: %d\n%s, want\n%s", p, w.Code, got, want)
+		}
+		jws, err := gojose.ParseSignedCompact(decode[envelope](t, w).Result.Token, []gojose.SignatureAlgorithm{gojose.HS256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claims, err := jws.Verify([]byte(deviceSecret)); err != nil || string(claims) != `{"iss":"a36c3049b36249a3c9f8891cb127243c","iat":1780315200}` {
+			t.Errorf("claims = %s, %v", claims, err)
+		}
 	}
+}
+
+func TestFirstVersionFailures(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		cause       error
+		status      int
+		err, errmsg string
+	}{
+		"no consumer": {fault.New(fault.NotFound, "none"), 400, "CREATE_CREDENTIAL_ERROR", "ERROR WHEN CREATING CREDENTIAL FOR CONSUMER."},
+		"taken":       {fault.New(fault.Conflict, "taken"), 400, "CREATE_CREDENTIAL_ERROR", "ERROR WHEN CREATING CREDENTIAL FOR CONSUMER. KEY : k, already exists."},
+		"store down":  {fault.New(fault.Unavailable, "down"), 503, "SERVICE_UNAVAILABLE", "UNABLE TO REGISTER CREDENTIAL RIGHT NOW"},
+		"broken":      {io.ErrUnexpectedEOF, 500, "INTERNAL_ERROR", "UNABLE TO REGISTER CREDENTIAL DUE TO INTERNAL ERROR"},
+	} {
+		h := open(t)
+		h.store.err = tc.cause
+		w := call(t, h, first, strings.NewReader(`{"request":{"key":"k"}}`))
+		got := decode[envelope](t, w)
+		if w.Code != tc.status || *got.Params.Err != tc.err || *got.Params.ErrMsg != tc.errmsg || got.Result != (result{}) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+func TestSecondVersionTouchesNoStore(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.store.err = io.ErrUnexpectedEOF
+	for _, p := range []string{path, portal} {
+		if w := call(t, h, p, strings.NewReader(`{"request":{"key":"k"}}`)); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", p, w.Code, w.Body)
+		}
+	}
+	if h.store.calls != 0 {
+		t.Errorf("the store was called %d times", h.store.calls)
+	}
+}
+
+func TestMovedConsumers(t *testing.T) {
+	t.Parallel()
+	const to = "/api/api-manager/v3/consumer/mobile_device/credential/register"
+	h := open(t, func(c *Config) { c.Moved = map[string]string{"mobile_device": to} })
+	w := call(t, h, path, strings.NewReader(`{"params":{"msgid":"m-1"},"request":{"key":"k"}}`))
+	got := decode[envelope](t, w)
+	if w.Code != 447 || w.Header().Get("Location") != to || got.Params.MsgID != "m-1" || got.Params.Status != "failed" || got.Result != (result{}) {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	for _, p := range []string{first, portal} { // the other version and the other sets stay
+		if w := call(t, h, p, strings.NewReader(`{"request":{"key":"k"}}`)); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", p, w.Code, w.Body)
+		}
+	}
+}
+
+func TestRegistrationsAreLimited(t *testing.T) {
+	t.Parallel()
+	const key = `{"params":{"msgid":"m-1"},"request":{"key":"k"}}`
+	from := func(addr string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = addr + ":1" } }
+	check := func(t *testing.T, w *httptest.ResponseRecorder, limited bool) {
+		t.Helper()
+		if !limited {
+			if w.Code != http.StatusOK {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			return
+		}
+		got := decode[envelope](t, w)
+		if w.Code != http.StatusTooManyRequests || *got.Params.Err != "TOO_MANY_REQUESTS" || got.Result != (result{}) || w.Header().Get("Retry-After") != "60" {
+			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		}
+	}
+	t.Run("device", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, func(c *Config) { c.PerDevice = limit.New(limit.Rate{N: 2, Per: time.Minute}, 8) })
+		check(t, call(t, h, path, strings.NewReader(key), from("192.0.2.1")), false)
+		check(t, call(t, h, portal, strings.NewReader(key), from("192.0.2.2")), false)
+		check(t, call(t, h, path, strings.NewReader(key), from("192.0.2.3")), true)
+		check(t, call(t, h, first, strings.NewReader(key), from("192.0.2.4")), true) // no way round by version 1
+		check(t, call(t, h, path, strings.NewReader(`{"request":{"key":"other"}}`), from("192.0.2.1")), false)
+		h.clock = noon.Add(time.Minute)
+		check(t, call(t, h, path, strings.NewReader(key), from("192.0.2.3")), false)
+	})
+	t.Run("network", func(t *testing.T) {
+		t.Parallel()
+		h := open(t, func(c *Config) { c.PerAddr = limit.New(limit.Rate{N: 2, Per: time.Minute}, 8) })
+		check(t, call(t, h, path, strings.NewReader(`{"request":{"key":"a"}}`), from("192.0.2.1")), false)
+		if w := call(t, h, path, strings.NewReader("junk"), from("192.0.2.1")); w.Code != http.StatusBadRequest {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		check(t, call(t, h, path, strings.NewReader(`{"request":{"key":"b"}}`), from("192.0.2.1")), true)
+		check(t, call(t, h, path, strings.NewReader("junk"), from("192.0.2.1")), true) // before the body is read
+		check(t, call(t, h, path, strings.NewReader(`{"request":{"key":"b"}}`), from("192.0.2.2")), false)
+	})
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	var down error
+	h := open(t, func(c *Config) { c.Health = func(context.Context) error { return down } })
+	answer := func(result string) string {
+		return `{"id":"ekstep.am.adminutil.health","ver":"1.0","ets":1780315200123,"params":{"status":"successful","err":null,"errmsg":null,` +
+			`"msgid":"UUID","resmsgid":"UUID"},"result":` + result + `}`
+	}
+	ask := func(path, want string) {
+		t.Helper()
+		w := call(t, h, path, nil, func(r *http.Request) { r.Method = http.MethodGet })
+		got := strings.Replace(fixed(w.Body.String()), `"msgid":"`+decode[healthAnswer](t, w).Params.MsgID, `"msgid":"UUID`, 1)
+		if w.Code != http.StatusOK || got != answer(want) {
+			t.Errorf("%s: %d\n%s, want\n%s", path, w.Code, got, answer(want))
+		}
+	}
+	ask("/health", `{"name":"am.adminutil","healthy":true,"checks":[{"name":"AM Admin API","healthy":true,"err":null,"errmsg":null}]}`)
+	down = io.ErrUnexpectedEOF
+	ask("/health", `{"name":"am.adminutil","healthy":false,"checks":[{"name":"AM Admin API","healthy":false,"err":"INTERNAL_ERROR",`+
+		`"errmsg":"ERROR WHEN DETERMINING HEALTH. Msg: the store does not answer"}]}`)
+	ask("/service/health", `{"name":"am.adminutil","healthy":true,"checks":[{"name":"Admin Util","healthy":true,"err":null,"errmsg":null}]}`)
+	h = open(t) // nothing to look at
+	ask("/health", `{"name":"am.adminutil","healthy":true,"checks":[{"name":"AM Admin API","healthy":true,"err":null,"errmsg":null}]}`)
 }
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"params":{"msgid":"m"},"request":{"key":"k"}}`))
 	f.Add([]byte("\x1f\x8b\x08\x00"))
 	f.Add([]byte(`null`))
+	h := open(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		h, _ := open(t)
-		w := call(t, h, path, bytes.NewReader(body))
-		if w.Code >= 500 {
-			t.Errorf("%d for %q", w.Code, body)
-		}
-		if !json.Valid(w.Body.Bytes()) {
-			t.Errorf("the answer to %q is not JSON: %s", body, w.Body)
+		for _, p := range []string{path, first, portal} {
+			w := call(t, h, p, bytes.NewReader(body))
+			if w.Code >= 500 {
+				t.Errorf("%s: %d for %q", p, w.Code, body)
+			}
+			if !json.Valid(w.Body.Bytes()) {
+				t.Errorf("%s: the answer to %q is not JSON: %s", p, body, w.Body)
+			}
 		}
 	})
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
+	"github.com/carnetproject/carnet/internal/device"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 )
@@ -40,7 +43,7 @@ func (h *Handler) envelope(req request) envelope {
 	return envelope{
 		// The original answers with the identifier of another call. Clients have
 		// seen it for years.
-		ID: "ekstep.api.am.adminutil.consumer.create", Ver: "1.0", Ets: h.clock().UnixMilli(),
+		ID: "ekstep.api.am.adminutil.consumer.create", Ver: "1.0", Ets: h.c.Clock().UnixMilli(),
 		Params: params{MsgID: req.Params.MsgID, ResMsgID: newUUID()},
 	}
 }
@@ -53,17 +56,76 @@ func (h *Handler) writeResult(w http.ResponseWriter, req request, res result) {
 
 // writeFailure answers a registration that was refused, in the envelope.
 func (h *Handler) writeFailure(w http.ResponseWriter, r *http.Request, req request, err error) {
-	kind := fault.KindOf(err)
-	if kind == fault.Internal {
-		httpx.LogFrom(r.Context()).LogAttrs(r.Context(), slog.LevelError, "device not registered", slog.Any("err", err))
+	if kind := fault.KindOf(err); kind == fault.Internal || kind == fault.Unavailable {
+		logFailure(r, slog.LevelError, "device not registered", err)
 	}
-	if after := fault.Public(err).RetryAfter; after > 0 {
-		w.Header().Set("Retry-After", httpx.RetryAfter(after))
-	}
-	code, message := explain(req, err)
+	setRetryAfter(w, err)
+	status, code, message := explain(req, err)
 	e := h.envelope(req)
 	e.Params.Status, e.Params.Err, e.Params.ErrMsg = "failed", &code, &message
-	writeJSON(w, kind.Status(), e)
+	writeJSON(w, status, e)
+}
+
+// statusMoved tells the mobile SDK to register at the Location. It is no status of HTTP.
+const statusMoved = 447
+
+// writeMoved sends the client elsewhere.
+func (h *Handler) writeMoved(w http.ResponseWriter, req request, to string) {
+	code, message := "MOVED", "REGISTER AT THE LOCATION"
+	e := h.envelope(req)
+	e.Params.Status, e.Params.Err, e.Params.ErrMsg = "failed", &code, &message
+	w.Header().Set("Location", to)
+	writeJSON(w, statusMoved, e)
+}
+
+// contract is how the original words each problem of a key. It has no words for
+// the last three, which it let pass.
+var contract = map[device.Problem]string{
+	device.Missing:  "KEY IS MANDATORY",
+	device.Space:    "KEY MUST NOT HAVE SPACE",
+	device.UUID:     "KEY MUST NOT BE A UUID",
+	device.TooLong:  "KEY MUST NOT BE LONGER THAN 128 BYTES",
+	device.Charset:  "KEY MUST BE PRINTABLE ASCII",
+	device.Reserved: "KEY MUST NOT BEGIN WITH AN ISSUER PREFIX",
+}
+
+// explain gives the status, and err and errmsg of the envelope.
+func explain(req request, err error) (status int, code, message string) {
+	if req.Request == nil {
+		return http.StatusBadRequest, "BAD_REQUEST", "REQUEST IS MANDATORY"
+	}
+	if e, ok := errors.AsType[*device.KeyError](err); ok {
+		words := make([]string, len(e.Problems))
+		for i, p := range e.Problems {
+			words[i] = contract[p]
+		}
+		return http.StatusBadRequest, "BAD_REQUEST", strings.Join(words, ", ")
+	}
+	if e, ok := errors.AsType[*device.CreateError](err); ok {
+		message = "ERROR WHEN CREATING CREDENTIAL FOR CONSUMER."
+		if e.Taken {
+			message += " KEY : " + req.Request.Key + ", already exists."
+		}
+		return http.StatusBadRequest, "CREATE_CREDENTIAL_ERROR", message
+	}
+	switch kind := fault.KindOf(err); kind {
+	case fault.NotFound:
+		return kind.Status(), "NOT_FOUND", "CONSUMER DOES NOT REGISTER CREDENTIALS"
+	case fault.Limited:
+		return kind.Status(), "TOO_MANY_REQUESTS", "TOO MANY REGISTRATIONS"
+	case fault.Unavailable:
+		return kind.Status(), "SERVICE_UNAVAILABLE", "UNABLE TO REGISTER CREDENTIAL RIGHT NOW"
+	default:
+		return http.StatusInternalServerError, "INTERNAL_ERROR", "UNABLE TO REGISTER CREDENTIAL DUE TO INTERNAL ERROR"
+	}
+}
+
+// logFailure writes down what the client is not told. A cause has neither the token
+// nor the key that it is about.
+func logFailure(r *http.Request, level slog.Level, what string, err error) {
+	if r.Context().Err() == nil { // else the client is gone, and that is all there is to it
+		httpx.LogFrom(r.Context()).LogAttrs(r.Context(), level, what, slog.Any("err", err))
+	}
 }
 
 // springError is the document that Spring Boot makes of a request that never
@@ -72,8 +134,16 @@ type springError struct {
 	Timestamp int64  `json:"timestamp"` // milliseconds
 	Status    int    `json:"status"`
 	Error     string `json:"error"`
+	Exception string `json:"exception,omitempty"`
 	Message   string `json:"message"`
 	Path      string `json:"path"`
+}
+
+// exceptions are Spring's names of what went wrong.
+var exceptions = map[fault.Kind]string{
+	fault.Invalid:          "org.springframework.http.converter.HttpMessageNotReadableException",
+	fault.MethodNotAllowed: "org.springframework.web.HttpRequestMethodNotSupportedException",
+	fault.UnsupportedMedia: "org.springframework.web.HttpMediaTypeNotSupportedException",
 }
 
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
@@ -84,8 +154,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	status := public.Kind.Status()
 	writeJSON(w, status, springError{
-		Timestamp: h.clock().UnixMilli(), Status: status, Error: http.StatusText(status),
-		Message: message, Path: r.URL.Path,
+		Timestamp: h.c.Clock().UnixMilli(), Status: status, Error: http.StatusText(status),
+		Exception: exceptions[public.Kind], Message: message, Path: r.URL.Path,
 	})
 }
 

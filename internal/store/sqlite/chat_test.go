@@ -53,7 +53,7 @@ func appending(s *Store, id chat.ID, drafts []chat.Draft, seq *int64) func(conte
 		if err != nil {
 			return err
 		}
-		messages, err := w.append(ctx, p, drafts, epoch)
+		messages, _, err := w.append(ctx, p, drafts, epoch, time.Time{})
 		if err == nil {
 			*seq = messages[0].Seq
 		}
@@ -101,13 +101,61 @@ func TestWholeWritesShareATransaction(t *testing.T) {
 	}
 }
 
+// TestUndoneTurnsAreForgotten undoes commits that have added a turn and that have ended
+// one: what comes next is leased, or waits, as if they had never been.
+func TestUndoneTurnsAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	_, err := s.writer.Exec(`INSERT INTO conversations (id, bot, issuer, subject, context, read_seq) VALUES ('c', '', '', '', '', 0)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var leased bool
+	ask := func(id string) func(context.Context, *sql.Tx) error {
+		return func(ctx context.Context, tx *sql.Tx) error {
+			w := s.chat.in(ctx, tx)
+			p, err := w.find(ctx, "c")
+			if err != nil {
+				return err
+			}
+			_, turn, err := w.append(ctx, p, draft(id), epoch, epoch.Add(time.Second))
+			leased = turn != nil
+			return err
+		}
+	}
+	end := func(ctx context.Context, tx *sql.Tx) error {
+		w := s.chat.in(ctx, tx)
+		p, err := w.find(ctx, "c")
+		if err == nil {
+			_, err = w.finish(ctx, p, 1, epoch)
+		}
+		return err
+	}
+	broken := func(context.Context, *sql.Tx) error { return errors.New("disk on fire") }
+	for _, step := range []struct {
+		name   string
+		writes []func(context.Context, *sql.Tx) error
+		leased bool
+	}{
+		{"a turn that is undone", []func(context.Context, *sql.Tx) error{ask("a"), broken}, true},
+		{"after it", []func(context.Context, *sql.Tx) error{ask("b")}, true},
+		{"after an end that is undone", []func(context.Context, *sql.Tx) error{end, ask("c"), broken}, true},
+		{"behind the turn that has not ended", []func(context.Context, *sql.Tx) error{ask("d")}, false},
+	} {
+		commitWhole(t, s, step.writes...)
+		if leased != step.leased {
+			t.Errorf("%s: leased %t, want %t", step.name, leased, step.leased)
+		}
+	}
+}
+
 // TestAnotherProcessAppends lets it move what the writer remembers.
 func TestAnotherProcessAppends(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	run(t, s)
 	converse(t, s, 1)
-	if _, err := s.AppendMessages(t.Context(), "cnv_0", draft("a"), epoch); err != nil {
+	if _, _, err := s.AppendMessages(t.Context(), "cnv_0", draft("a"), epoch, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	var path string
@@ -126,7 +174,7 @@ func TestAnotherProcessAppends(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.AppendMessages(t.Context(), "cnv_0", draft(fmt.Sprint("b", i)), epoch)
+		got, _, err := s.AppendMessages(t.Context(), "cnv_0", draft(fmt.Sprint("b", i)), epoch, time.Time{})
 		if want := 3 + 2*i; err != nil || got[0].Seq != want {
 			t.Errorf("after the other's message: %v, %v, want number %d", got, err, want)
 		}
@@ -139,7 +187,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	stop := run(t, s)
 	converse(t, s, 2)
 	for _, id := range []chat.ID{"cnv_0", "cnv_1", "cnv_0"} {
-		if _, err := s.AppendMessages(t.Context(), id, draft(fmt.Sprint(len(id))), epoch); err != nil {
+		if _, _, err := s.AppendMessages(t.Context(), id, draft(fmt.Sprint(len(id))), epoch, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		err := s.write(t.Context(), "fill", func(context.Context, *sql.Tx) error {
@@ -152,7 +200,7 @@ func TestPlacesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.AppendMessages(t.Context(), "cnv_1", draft("last"), epoch); err != nil {
+	if _, _, err := s.AppendMessages(t.Context(), "cnv_1", draft("last"), epoch, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -177,7 +225,8 @@ func TestPlans(t *testing.T) {
 		"current conversation":    {selectCurrent, 3, "USING INDEX conversations_user (issuer=? AND subject=? AND bot=?)"},
 		"newest numbers":          {selectLastSeqs, 1, "SEARCH c USING COVERING INDEX sqlite_autoindex_conversations_1 (id=?)"},
 		"turns to lease":          {selectReady, 3, "SEARCH t USING INDEX turns_ready (bot=? AND ready<?)"},
-		"a turn":                  {insertTurn, 3, "SEARCH turns USING PRIMARY KEY (conversation=?)"},
+		"turns of a conversation": {selectPlace, 1, "SEARCH turns USING PRIMARY KEY (conversation=?)"},
+		"who asks":                {selectAsker, 1, "SEARCH conversations USING INTEGER PRIMARY KEY (rowid=?)"},
 		"the next turn":           {updateNext, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=?)"},
 		"the end of a turn":       {deleteTurn, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=?)"},
 		"a lease":                 {updateLease, 3, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=?)"},

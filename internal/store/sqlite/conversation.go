@@ -32,7 +32,7 @@ func (s *Store) AddConversation(ctx context.Context, c chat.Conversation, welcom
 		if err != nil {
 			return err
 		}
-		_, err = s.chat.in(ctx, tx).addTurn.ExecContext(ctx, key, 0, c.Created.UnixMilli())
+		_, err = s.chat.in(ctx, tx).addTurn.ExecContext(ctx, key, 0, c.Bot, c.Created.UnixMilli(), 0)
 		return err
 	})
 }

@@ -36,7 +36,7 @@ func chatUntilKilled(path, name string) error {
 		go func() {
 			for i := 0; ; i++ {
 				id := fmt.Sprintf("%s-%d-%d", name, g, i)
-				ended <- askTwice(ctx, s, killConversation((g+i)%killConversations), id)
+				ended <- askTwice(ctx, s, killConversation((g+i)%killConversations), id, g%2 == 0)
 			}
 		}()
 	}
@@ -55,16 +55,27 @@ func chatUntilKilled(path, name string) error {
 	return nil
 }
 
-// askTwice sends a message again before it is acknowledged, as after a dropped connection.
-func askTwice(ctx context.Context, s *sqlite.Store, to chat.ID, id string) error {
-	messages, err := s.AppendMessages(ctx, to, []chat.Draft{question(id), question(id)}, time.Now())
+// askTwice sends a message again before it is acknowledged, as after a dropped
+// connection. Who leases answers too, if no older question waits.
+func askTwice(ctx context.Context, s *sqlite.Store, to chat.ID, id string, leases bool) error {
+	now, until := time.Now(), time.Time{}
+	if leases {
+		until = now.Add(time.Minute)
+	}
+	messages, turn, err := s.AppendMessages(ctx, to, []chat.Draft{question(id), question(id)}, now, until)
 	if err != nil {
 		return err
 	}
 	if len(messages) != 2 || messages[0].Seq != messages[1].Seq {
 		return fmt.Errorf("one id became %v", messages)
 	}
-	return acknowledge(to, messages[:1])
+	if err := acknowledge(to, messages[:1]); err != nil || turn == nil {
+		return err
+	}
+	if turn.Seq != messages[0].Seq || turn.MessageID != id {
+		return fmt.Errorf("question %d has turn %d of %s", messages[0].Seq, turn.Seq, turn.MessageID)
+	}
+	return reply(ctx, s, *turn)
 }
 
 func answer(ctx context.Context, s *sqlite.Store) error {
@@ -74,19 +85,23 @@ func answer(ctx context.Context, s *sqlite.Store) error {
 		return err
 	}
 	for _, turn := range turns {
-		reply := chat.Draft{ID: "to-" + turn.MessageID, From: chat.FromBot, Body: []byte(`{"text":"!"}`)}
-		messages, ended, err := s.FinishTurn(ctx, turn, []chat.Draft{reply}, nil, now)
-		if err != nil {
-			return err
-		}
-		if !ended {
-			return errors.New("a turn ended while it was leased")
-		}
-		if err := acknowledge(chat.ID(turn.Conversation), messages); err != nil {
+		if err := reply(ctx, s, turn); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func reply(ctx context.Context, s *sqlite.Store, turn bot.Turn) error {
+	draft := chat.Draft{ID: "to-" + turn.MessageID, From: chat.FromBot, Body: []byte(`{"text":"!"}`)}
+	messages, ended, err := s.FinishTurn(ctx, turn, []chat.Draft{draft}, nil, time.Now())
+	if err != nil {
+		return err
+	}
+	if !ended {
+		return errors.New("a turn ended while it was leased")
+	}
+	return acknowledge(chat.ID(turn.Conversation), messages)
 }
 
 func acknowledge(id chat.ID, messages []chat.Message) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 )
 
@@ -21,52 +22,61 @@ const (
 // turn that the bot owes for it, and returns the messages that they have become. A
 // draft whose id the conversation has already writes nothing, and yields the message
 // that has it. An unknown conversation is a fault of kind NotFound.
-func (s *Store) AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at time.Time) ([]chat.Message, error) {
+//
+// If until is not zero and no older turn of the conversation waits, the first of the
+// turns is leased in the same commit, as if by LeaseTurns, and returned.
+func (s *Store) AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at, until time.Time) ([]chat.Message, *bot.Turn, error) {
 	var messages []chat.Message
+	var turn *bot.Turn
 	err := s.writeWhole(ctx, "append messages", func(ctx context.Context, tx *sql.Tx) error {
 		w := s.chat.in(ctx, tx)
 		p, err := w.find(ctx, id)
 		if err != nil {
 			return err
 		}
-		messages, err = w.append(ctx, p, drafts, at)
+		messages, turn, err = w.append(ctx, p, drafts, at, until)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return messages, nil
+	return messages, turn, nil
 }
 
-// append adds the drafts at the end of a conversation.
-func (w *chatWriter) append(ctx context.Context, p *place, drafts []chat.Draft, at time.Time) ([]chat.Message, error) {
+// append adds the drafts at the end of a conversation, and turns as AppendMessages does.
+func (w *chatWriter) append(ctx context.Context, p *place, drafts []chat.Draft, at, until time.Time) (messages []chat.Message, turn *bot.Turn, err error) {
 	now := at.UnixMilli()
-	messages := make([]chat.Message, len(drafts))
+	messages = make([]chat.Message, len(drafts))
 	for i, d := range drafts {
 		r, err := w.addMessage.ExecContext(ctx, p.key, p.last+1, d.ID, string(d.From), now, string(d.Body))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		added, err := r.RowsAffected()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if added == 0 {
 			messages[i], err = scanMessage(w.messageByID.QueryRowContext(ctx, p.key, d.ID))
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
 		p.last++
 		messages[i] = chat.Message{Seq: p.last, ID: d.ID, From: d.From, Body: d.Body, At: time.UnixMilli(now).UTC()}
-		if d.From == chat.FromUser {
-			if _, err := w.addTurn.ExecContext(ctx, p.key, p.last, now); err != nil {
-				return nil, err
-			}
+		if d.From != chat.FromUser {
+			continue
+		}
+		leased, err := w.owe(ctx, p, p.last, at, until)
+		if err == nil && leased {
+			turn, err = w.turnOf(ctx, p, messages[i])
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
-	return messages, nil
+	return messages, turn, nil
 }
 
 const selectMessages = `

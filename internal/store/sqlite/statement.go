@@ -10,14 +10,15 @@ import (
 )
 
 const selectPlace = `
-	SELECT key, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key)
+	SELECT key, bot, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key),
+		(SELECT COUNT(*) FROM turns WHERE conversation = c.key)
 	FROM conversations AS c WHERE id = ?`
 
 // chatStatements are the writes that every message and answer costs.
 type chatStatements struct {
 	dataVersion, place                    *sql.Stmt
 	addMessage, messageByID               *sql.Stmt // message.go
-	readyTurns                            *sql.Stmt // turn.go
+	readyTurns, asker                     *sql.Stmt // turn.go
 	addTurn, leaseTurn, endTurn, nextTurn *sql.Stmt
 }
 
@@ -35,11 +36,13 @@ type chatWriter struct {
 
 // place is where a conversation stands.
 type place struct {
-	key  int64
-	last int64 // number of the newest message
+	key   int64
+	bot   string
+	last  int64 // number of the newest message
+	turns int64 // how many have not ended
 }
 
-// maxPlaces bounds what is remembered, at about 2 MB.
+// maxPlaces bounds what is remembered, at about 3 MB.
 const maxPlaces = 1 << 14
 
 func newChatWriter(ctx context.Context, db *sql.DB) (*chatWriter, error) {
@@ -50,6 +53,7 @@ func newChatWriter(ctx context.Context, db *sql.DB) (*chatWriter, error) {
 		&w.parsed.addMessage:  insertMessage,
 		&w.parsed.messageByID: selectMessageByID,
 		&w.parsed.readyTurns:  selectReady,
+		&w.parsed.asker:       selectAsker,
 		&w.parsed.addTurn:     insertTurn,
 		&w.parsed.leaseTurn:   updateLease,
 		&w.parsed.endTurn:     deleteTurn,
@@ -77,6 +81,7 @@ func (w *chatWriter) in(ctx context.Context, tx *sql.Tx) *chatWriter {
 		addMessage:  tx.StmtContext(ctx, p.addMessage),
 		messageByID: tx.StmtContext(ctx, p.messageByID),
 		readyTurns:  tx.StmtContext(ctx, p.readyTurns),
+		asker:       tx.StmtContext(ctx, p.asker),
 		addTurn:     tx.StmtContext(ctx, p.addTurn),
 		leaseTurn:   tx.StmtContext(ctx, p.leaseTurn),
 		endTurn:     tx.StmtContext(ctx, p.endTurn),
@@ -93,13 +98,14 @@ func (w *chatWriter) in(ctx context.Context, tx *sql.Tx) *chatWriter {
 // forget is for a transaction that was undone, too.
 func (w *chatWriter) forget() { clear(w.places) }
 
-// find returns where a conversation stands. Who adds messages moves it.
+// find returns where a conversation stands. Who adds messages, or adds or ends turns,
+// moves it.
 func (w *chatWriter) find(ctx context.Context, id chat.ID) (*place, error) {
 	if p := w.places[id]; p != nil {
 		return p, nil
 	}
 	p := &place{}
-	err := w.place.QueryRowContext(ctx, string(id)).Scan(&p.key, &p.last)
+	err := w.place.QueryRowContext(ctx, string(id)).Scan(&p.key, &p.bot, &p.last, &p.turns)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errNoConversation
 	}

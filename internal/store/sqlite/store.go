@@ -19,6 +19,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/carnetproject/carnet/internal/consumer"
 )
 
 // busyTimeout is how long a transaction waits for another process's.
@@ -35,7 +37,9 @@ type Store struct {
 	readers *sql.DB // read-only
 
 	turnWaits *sql.Stmt // of the readers
-	durable   bool      // whether the writer's commits wait for the disk; its goroutine's alone
+	byKey     *sql.Stmt // of the readers: a credential
+	ids       *consumer.IDs
+	durable   bool // whether the writer's commits wait for the disk; its goroutine's alone
 	chat      *chatWriter
 
 	queue   chan *write
@@ -68,6 +72,12 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	if s.chat, err = newChatWriter(ctx, s.writer); err == nil {
 		s.turnWaits, err = s.readers.PrepareContext(ctx, selectWaits)
+	}
+	if err == nil {
+		s.byKey, err = s.readers.PrepareContext(ctx, selectByKey)
+	}
+	if err == nil {
+		s.ids, err = readIDs(ctx, s.readers)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())

@@ -15,10 +15,7 @@ import (
 // that the index of those times holds one entry a conversation, and not the queue
 // behind it. Whoever ends a turn makes the next one ready.
 const (
-	insertTurn = `
-		INSERT INTO turns (conversation, seq, bot, ready, attempt)
-		SELECT key, ?2, bot, CASE WHEN EXISTS (SELECT 1 FROM turns WHERE conversation = ?1) THEN NULL ELSE ?3 END, 0
-		FROM conversations WHERE key = ?1`
+	insertTurn  = `INSERT INTO turns (conversation, seq, bot, ready, attempt) VALUES (?, ?, ?, ?, ?)`
 	updateLease = `UPDATE turns SET ready = ?3, attempt = attempt + 1 WHERE conversation = ?1 AND seq = ?2`
 	deleteTurn  = `DELETE FROM turns WHERE conversation = ? AND seq = ?`
 	updateNext  = `
@@ -31,6 +28,7 @@ const (
 			CROSS JOIN conversations AS c ON c.key = t.conversation
 			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq
 		WHERE t.bot = ? AND t.ready <= ? ORDER BY t.ready, t.conversation LIMIT ?`
+	selectAsker = `SELECT id, bot, issuer, subject, context FROM conversations WHERE key = ?`
 	selectWaits = `SELECT EXISTS (SELECT 1 FROM turns INDEXED BY turns_ready WHERE bot = ? AND ready <= ?)`
 )
 
@@ -64,6 +62,30 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 		return nil, err
 	}
 	return turns, nil
+}
+
+// owe adds the turn of a message. If no older one waits it is leased until the time
+// given, unless that is zero.
+func (w *chatWriter) owe(ctx context.Context, p *place, seq int64, at, until time.Time) (leased bool, err error) {
+	var ready any // NULL while an older one waits
+	attempt := 0
+	switch {
+	case p.turns > 0:
+	case until.IsZero():
+		ready = at.UnixMilli()
+	default:
+		ready, attempt = until.UnixMilli(), 1
+	}
+	p.turns++
+	_, err = w.addTurn.ExecContext(ctx, p.key, seq, p.bot, ready, attempt)
+	return attempt > 0, err
+}
+
+// turnOf is the turn of a user's message that has been leased for the first time.
+func (w *chatWriter) turnOf(ctx context.Context, p *place, m chat.Message) (*bot.Turn, error) {
+	t := &bot.Turn{Seq: m.Seq, Kind: bot.Message, MessageID: m.ID, Body: m.Body, At: m.At, Attempt: 1}
+	err := w.asker.QueryRowContext(ctx, p.key).Scan(&t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject, (*document)(&t.Context))
+	return t, err
 }
 
 // keyedTurn is a turn with the key of its conversation.
@@ -132,7 +154,7 @@ func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft,
 		if err != nil {
 			return err
 		}
-		if ended, err = w.finish(ctx, p.key, t.Seq, at); err != nil || !ended {
+		if ended, err = w.finish(ctx, p, t.Seq, at); err != nil || !ended {
 			return err
 		}
 		if to != nil {
@@ -140,7 +162,7 @@ func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft,
 				return err
 			}
 		}
-		messages, err = w.append(ctx, p, drafts, at)
+		messages, _, err = w.append(ctx, p, drafts, at, time.Time{})
 		return err
 	})
 	if err != nil {
@@ -151,14 +173,16 @@ func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft,
 
 // finish removes a turn and makes the next one ready. It is false if the turn was
 // not there.
-func (w *chatWriter) finish(ctx context.Context, key, seq int64, at time.Time) (bool, error) {
-	r, err := w.endTurn.ExecContext(ctx, key, seq)
+func (w *chatWriter) finish(ctx context.Context, p *place, seq int64, at time.Time) (bool, error) {
+	r, err := w.endTurn.ExecContext(ctx, p.key, seq)
 	if err != nil {
 		return false, err
 	}
 	if n, err := r.RowsAffected(); err != nil || n == 0 {
 		return false, err
 	}
-	_, err = w.nextTurn.ExecContext(ctx, key, at.UnixMilli())
+	if p.turns--; p.turns > 0 {
+		_, err = w.nextTurn.ExecContext(ctx, p.key, at.UnixMilli())
+	}
 	return err == nil, err
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ type Chat interface {
 	SetContext(ctx context.Context, id chat.ID, to json.RawMessage) error
 	SetRead(ctx context.Context, id chat.ID, seq int64) error
 
-	AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at time.Time) ([]chat.Message, error)
+	AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at, until time.Time) ([]chat.Message, *bot.Turn, error)
 	MessagesBefore(ctx context.Context, id chat.ID, before int64, limit int) ([]chat.Message, error)
 	MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error)
 
@@ -57,6 +58,10 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"a turn ends once":                       testFinishOnce,
 		"of many leases of a turn one is given":  testLeaseRace,
 		"every turn is answered once":            testWorkers,
+		"an append leases its turn":              testLeasedAppend,
+		"an append leases in order":              testLeasedInOrder,
+		"an append leases only what it adds":     testLeasedNothing,
+		"appends and leases mix":                 testLeaseRaces,
 		"conversations are there on reopen":      testReopenChat,
 		"a failed append undoes nothing else":    testAppendFailsAlone,
 		"a cancelled append did not happen":      testCancelAppend,
@@ -90,6 +95,15 @@ func botDraft(id string) chat.Draft {
 	return d
 }
 
+// add appends drafts and leases no turn.
+func add(ctx context.Context, s Store, to chat.ID, drafts []chat.Draft, at time.Time) ([]chat.Message, error) {
+	messages, turn, err := s.AppendMessages(ctx, to, drafts, at, time.Time{})
+	if turn != nil {
+		err = errors.Join(err, fmt.Errorf("turn %s/%d is leased, which was not asked for", turn.Conversation, turn.Seq))
+	}
+	return messages, err
+}
+
 // say appends a message of the user for each id.
 func say(t *testing.T, s Store, to chat.ID, ids ...string) []chat.Message {
 	t.Helper()
@@ -97,7 +111,7 @@ func say(t *testing.T, s Store, to chat.ID, ids ...string) []chat.Message {
 	for _, id := range ids {
 		drafts = append(drafts, userDraft(id))
 	}
-	messages, err := s.AppendMessages(t.Context(), to, drafts, epoch)
+	messages, err := add(t.Context(), s, to, drafts, epoch)
 	must(t, err)
 	return messages
 }
@@ -221,8 +235,8 @@ func testNoConversation(t *testing.T, open Opener) {
 	for _, id := range []chat.ID{"", "CNV_1", "cnv_1 ", "cnv_%", "cnv_2"} {
 		for name, call := range map[string]func() error{
 			"find":        func() error { _, err := s.FindConversation(ctx, id); return err },
-			"append":      func() error { _, err := s.AppendMessages(ctx, id, []chat.Draft{userDraft("m")}, epoch); return err },
-			"append none": func() error { _, err := s.AppendMessages(ctx, id, nil, epoch); return err },
+			"append":      func() error { _, err := add(ctx, s, id, []chat.Draft{userDraft("m")}, epoch); return err },
+			"append none": func() error { _, err := add(ctx, s, id, nil, epoch); return err },
 			"set context": func() error { return s.SetContext(ctx, id, nil) },
 			"set read":    func() error { return s.SetRead(ctx, id, 1) },
 		} {

@@ -30,15 +30,15 @@ func testMessageRoundTrip(t *testing.T, open Opener) {
 		want = append(want, chat.Message{Seq: int64(i + 1), ID: d.ID, From: d.From, Body: d.Body, At: epoch})
 	}
 	// Half a millisecond is not kept, and not told.
-	got, err := s.AppendMessages(ctx, "cnv_1", drafts[:2], epoch.Add(500*time.Microsecond).In(time.FixedZone("", 3600)))
+	got, err := add(ctx, s, "cnv_1", drafts[:2], epoch.Add(500*time.Microsecond).In(time.FixedZone("", 3600)))
 	must(t, err)
 	wantEqual(t, "appended messages", got, want[:2])
-	got, err = s.AppendMessages(ctx, "cnv_1", nil, epoch)
+	got, err = add(ctx, s, "cnv_1", nil, epoch)
 	must(t, err)
 	if len(got) != 0 {
 		t.Errorf("no draft became %v", got)
 	}
-	got, err = s.AppendMessages(ctx, "cnv_1", drafts[2:], epoch)
+	got, err = add(ctx, s, "cnv_1", drafts[2:], epoch)
 	must(t, err)
 	wantEqual(t, "appended message", got, want[2:])
 	wantEqual(t, "history", history(t, s, "cnv_1"), want)
@@ -56,7 +56,7 @@ func testDedupe(t *testing.T, open Opener) {
 
 	other := userDraft("a")
 	other.Body = json.RawMessage(`{"text":"another"}`)
-	got, err := s.AppendMessages(ctx, "cnv_1",
+	got, err := add(ctx, s, "cnv_1",
 		[]chat.Draft{other, userDraft("c"), botDraft("b"), userDraft("c"), userDraft("A")}, epoch.Add(time.Hour))
 	must(t, err)
 	at := func(seq int64, id string) chat.Message {
@@ -178,7 +178,7 @@ func testAppendRace(t *testing.T, open Opener) {
 		writing.Go(func() {
 			for n := 0; n < each; n += 2 {
 				one, two := fmt.Sprintf("%d-%d", w, n), fmt.Sprintf("%d-%d", w, n+1)
-				got, err := s.AppendMessages(ctx, "cnv_1", []chat.Draft{userDraft(one), botDraft(two)}, epoch)
+				got, err := add(ctx, s, "cnv_1", []chat.Draft{userDraft(one), botDraft(two)}, epoch)
 				if err != nil {
 					t.Error(err)
 					return
@@ -225,7 +225,7 @@ func testDedupeRace(t *testing.T, open Opener) {
 				d := userDraft(fmt.Sprint("m", round))
 				d.Body = fmt.Appendf(nil, `{"text":"of %d"}`, i)
 				var err error
-				if results[i], err = s.AppendMessages(ctx, "cnv_1", []chat.Draft{d}, epoch); err != nil {
+				if results[i], err = add(ctx, s, "cnv_1", []chat.Draft{d}, epoch); err != nil {
 					t.Error(err)
 				}
 			})
@@ -252,7 +252,7 @@ func testAppendTwoStores(t *testing.T, open Opener) {
 	for i := range 50 {
 		wg.Go(func() {
 			for _, s := range []Store{one, two} {
-				_, err := s.AppendMessages(ctx, "cnv_1", []chat.Draft{userDraft(fmt.Sprint("m", i))}, epoch)
+				_, err := add(ctx, s, "cnv_1", []chat.Draft{userDraft(fmt.Sprint("m", i))}, epoch)
 				if err != nil {
 					t.Error(err)
 				}
@@ -300,7 +300,7 @@ func testAppendFailsAlone(t *testing.T, open Opener) {
 	for i := range 99 {
 		wg.Go(func() {
 			id := chat.ID(fmt.Sprint("cnv_", i%3))
-			_, err := s.AppendMessages(ctx, id, []chat.Draft{userDraft(fmt.Sprint("m", i))}, epoch)
+			_, err := add(ctx, s, id, []chat.Draft{userDraft(fmt.Sprint("m", i))}, epoch)
 			if missing := fault.KindOf(err) == fault.NotFound; err != nil && !missing || missing != (i%3 == 2) {
 				t.Errorf("append to %s: %v", id, err)
 			}
@@ -324,7 +324,7 @@ func testCancelAppend(t *testing.T, open Opener) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
 			defer cancel()
-			_, err := s.AppendMessages(ctx, "cnv_1", []chat.Draft{userDraft(fmt.Sprint(i))}, epoch)
+			_, err := add(ctx, s, "cnv_1", []chat.Draft{userDraft(fmt.Sprint(i))}, epoch)
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("append %d: %v", i, err)
 			}

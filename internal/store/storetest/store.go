@@ -38,6 +38,9 @@ type Store interface {
 	DeleteExpiredFamilies(ctx context.Context, before time.Time) (int, error)
 
 	Chat
+	Consumers
+	Revocations
+	Entities
 
 	Version(ctx context.Context) (int64, error)
 	Ping(ctx context.Context) error
@@ -78,6 +81,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"two stores share the data":            testTwoStores,
 	}
 	maps.Copy(tests, chatTests())
+	maps.Copy(tests, consumerTests())
+	maps.Copy(tests, revocationTests())
+	maps.Copy(tests, entityTests())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

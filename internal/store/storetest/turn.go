@@ -68,7 +68,7 @@ func testTurns(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	c := sampleConversation("cnv_1")
 	must(t, s.AddConversation(ctx, c, true))
-	_, err := s.AppendMessages(ctx, "cnv_1", []chat.Draft{
+	_, err := add(ctx, s, "cnv_1", []chat.Draft{
 		botDraft("b"), userDraft("u"), {ID: "s", From: chat.FromSystem, Body: json.RawMessage(`1`)}, userDraft("v"),
 	}, epoch.Add(time.Minute))
 	must(t, err)
@@ -94,7 +94,7 @@ func testLease(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	begin(t, s, "cnv_1", "cnv_2", "cnv_3")
 	for i, id := range []chat.ID{"cnv_3", "cnv_1", "cnv_2"} {
-		_, err := s.AppendMessages(ctx, id, []chat.Draft{userDraft("a")}, epoch.Add(time.Duration(i)*time.Second))
+		_, err := add(ctx, s, id, []chat.Draft{userDraft("a")}, epoch.Add(time.Duration(i)*time.Second))
 		must(t, err)
 	}
 	wantTurns(t, "before their time", lease(t, s, "echo", epoch.Add(-1)))
@@ -321,7 +321,7 @@ func testWorkers(t *testing.T, open Opener) {
 		begin(t, s, id)
 		writing.Go(func() {
 			for n := range each {
-				if _, err := s.AppendMessages(ctx, id, []chat.Draft{userDraft(fmt.Sprint("q", n))}, epoch); err != nil {
+				if _, err := add(ctx, s, id, []chat.Draft{userDraft(fmt.Sprint("q", n))}, epoch); err != nil {
 					t.Error(err)
 				}
 			}
@@ -348,16 +348,8 @@ func testWorkers(t *testing.T, open Opener) {
 	writing.Wait()
 	working.Wait()
 	for i := range conversations {
-		var questions, answers []string
-		for _, m := range history(t, s, chat.ID(fmt.Sprint("cnv_", i))) {
-			if m.From == chat.FromUser {
-				questions = append(questions, "to-"+m.ID)
-			} else {
-				answers = append(answers, m.ID)
-			}
-		}
-		if len(questions) != each || !slices.Equal(questions, answers) {
-			t.Errorf("conversation %d: %d questions, answers %v", i, len(questions), answers)
+		if err := inOrder(history(t, s, chat.ID(fmt.Sprint("cnv_", i))), each); err != nil {
+			t.Errorf("conversation %d: %v", i, err)
 		}
 	}
 }

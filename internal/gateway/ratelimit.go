@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/limit"
+)
+
+// rateStage counts requests and refuses those over a limit, as Kong's plugin
+// rate-limiting does; other than that, check and count are one step here, so that
+// callers who ask at once get no more than the limit.
+type rateStage struct {
+	by       string // limit_by
+	header   string // canonical; what by = header reads
+	path     string // what by = path counts
+	service  string // what by = service counts
+	counter  counter
+	tolerant bool // let requests pass that cannot be counted
+	tell     *quotaLines
+	refuse   func(status int, text, reason string) *refusal
+	status   int
+	message  string
+}
+
+// counter counts the requests under one rule: on this node, or on all of them. An
+// error means that it cannot say.
+type counter interface {
+	take(ctx context.Context, who caller, now time.Time) (limit.Usage, error)
+}
+
+// local counts on this node alone.
+type local struct {
+	counters *limit.Counters
+	scope    limit.Key // where the plugin is attached
+	rule     limit.Rule
+}
+
+func newLocal(counters *limit.Counters, at scope, rule limit.Rule) *local {
+	return &local{counters, counters.Key(at.route, at.service, at.consumer), rule}
+}
+
+func (l *local) take(_ context.Context, who caller, now time.Time) (limit.Usage, error) {
+	k := l.scope
+	for _, part := range [...]string{who.kind, who.of, who.name} {
+		k = l.counters.Under(k, part)
+	}
+	return l.counters.Take(k, &l.rule, now), nil
+}
+
+// newRateStage makes the stage of a plugin attached at one scope, for the requests to
+// a service whose callers are found out by j, nil if nothing finds out. Requests of all
+// routes that the scope reaches share the counts.
+func newRateStage(p *RateLimiting, j *JWT, at scope, service string, counters *limit.Counters) *rateStage {
+	s := &rateStage{
+		by: cmp.Or(p.LimitBy, perConsumer), header: http.CanonicalHeaderKey(p.HeaderName), path: p.Path, service: service,
+		counter:  newLocal(counters, at, p.rule()),
+		tolerant: p.FaultTolerant == nil || *p.FaultTolerant,
+		status:   cmp.Or(p.ErrorCode, http.StatusTooManyRequests),
+		message:  cmp.Or(p.ErrorMessage, "API rate limit exceeded"),
+		refuse:   document,
+	}
+	old := j != nil && profiles[j.StatusProfile].old
+	if old {
+		s.refuse = message
+	}
+	if !p.HideClientHeaders {
+		s.tell = newQuotaLines(p, old)
+	}
+	return s
+}
+
+func (*rateStage) name() string { return "rate-limiting" }
+
+func (s *rateStage) check(ctx context.Context, r *request) *refusal {
+	u, err := s.counter.take(ctx, s.caller(r), r.now)
+	switch {
+	case err != nil && s.tolerant:
+		return nil
+	case err != nil:
+		return s.refuse(http.StatusInternalServerError, "An unexpected error occurred", "requests cannot be counted: "+err.Error())
+	}
+	if s.tell != nil {
+		s.tell.add(r, &u)
+	}
+	if !u.OK {
+		return s.refuse(s.status, s.message, "over the limit per "+tightest(&u).String())
+	}
+	return nil
+}
+
+// tightest is the period that has least remaining, of several the longest.
+func tightest(u *limit.Usage) limit.Period {
+	best := limit.NumPeriods
+	for p, w := range u.Windows {
+		if w.Limit > 0 && (best == limit.NumPeriods || w.Remaining <= u.Windows[best].Remaining) {
+			best = limit.Period(p)
+		}
+	}
+	return best
+}

@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/consumer"
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+var errNoConsumer = fault.New(fault.NotFound, "no such consumer")
+
+const selectConsumer = `SELECT n, id, username, custom_id, groups, tags, created, ends FROM consumers`
+
+// consumerRow is a consumer with its number.
+type consumerRow struct {
+	n int64
+	consumer.Info
+}
+
+func (c *consumerRow) into() []any {
+	return []any{
+		&c.n, &c.ID, (*optional)(&c.Username), (*optional)(&c.CustomID), (*list[consumer.Group])(&c.Groups),
+		(*tags)(&c.Tags), (*second)(&c.Created), (*second)(&c.Ends),
+	}
+}
+
+func scanConsumer(r rows) (c consumerRow, err error) {
+	err = r.Scan(c.into()...)
+	return c, err
+}
+
+// consumerColumns are all but the number, the id last.
+func consumerColumns(i *consumer.Info) []any {
+	return []any{
+		optional(i.Username), optional(i.CustomID), list[consumer.Group](i.Groups),
+		tags(i.Tags), second(i.Created), second(i.Ends), i.ID,
+	}
+}
+
+// Consumer returns the consumer of an id or else of a username, or a fault of kind
+// NotFound.
+func (s *Store) Consumer(ctx context.Context, name string) (consumer.Info, error) {
+	c, err := scanConsumer(s.readers.QueryRowContext(ctx, selectConsumer+`
+		WHERE id = ?1 OR username = ?1 ORDER BY id = ?1 DESC LIMIT 1`, name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return consumer.Info{}, errNoConsumer
+	}
+	return c.Info, explain("read consumer", err)
+}
+
+// Consumers lists consumers in the order of their making.
+func (s *Store) Consumers(ctx context.Context, p consumer.Page) ([]consumer.Info, string, error) {
+	after, err := s.offset(p)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := collect(ctx, s.readers, "read consumers", scanConsumer, selectConsumer+`
+		WHERE id IS NOT NULL AND n > ? ORDER BY n LIMIT ?`, after, p.Size+1)
+	if err != nil {
+		return nil, "", err
+	}
+	found, next := page(s, found, p, func(c consumerRow) int64 { return c.n })
+	var all []consumer.Info
+	for i := range found {
+		all = append(all, found[i].Info)
+	}
+	return all, next, nil
+}
+
+// offset is the number after which a page begins.
+func (s *Store) offset(p consumer.Page) (int64, error) {
+	if p.Offset == "" {
+		return 0, nil
+	}
+	n, ok := s.ids.Row(p.Offset)
+	if !ok {
+		return 0, fault.BadField("offset", "must be one that the page before gave")
+	}
+	return n, nil
+}
+
+// page cuts what was read, one row too many, to the size of a page.
+func page[T any](s *Store, found []T, p consumer.Page, number func(T) int64) (all []T, next string) {
+	if len(found) <= p.Size {
+		return found, ""
+	}
+	return found[:p.Size], s.ids.Of(number(found[p.Size-1]))
+}
+
+// AddConsumer adds a consumer with its groups. What is taken is a conflict.
+func (s *Store) AddConsumer(ctx context.Context, i consumer.Info) error {
+	return s.change(ctx, "add consumer", func(ctx context.Context, tx *sql.Tx) error {
+		if err := insertConsumer(ctx, tx, &i); err != nil {
+			return err
+		}
+		return logChange(ctx, tx, consumer.Change{Kind: consumer.OfConsumer, Key: i.ID, Added: true})
+	})
+}
+
+func insertConsumer(ctx context.Context, tx *sql.Tx, i *consumer.Info) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO consumers (username, custom_id, groups, tags, created, ends, id)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, consumerColumns(i)...)
+	return clash(err, "consumer")
+}
+
+// EditConsumer changes the consumer of an id, as [Store.EditUser] does a user.
+func (s *Store) EditConsumer(ctx context.Context, id string, edit func(*consumer.Info) error) error {
+	return s.change(ctx, "edit consumer", func(ctx context.Context, tx *sql.Tx) error {
+		c, err := scanConsumer(tx.QueryRowContext(ctx, selectConsumer+` WHERE id = ?`, id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return errNoConsumer
+		}
+		if err == nil {
+			err = edit(&c.Info)
+		}
+		if err != nil {
+			return err
+		}
+		c.ID = id
+		_, err = tx.ExecContext(ctx, `
+			UPDATE consumers SET username = ?, custom_id = ?, groups = ?, tags = ?, created = ?, ends = ?
+			WHERE id = ?`, consumerColumns(&c.Info)...)
+		if err != nil {
+			return clash(err, "consumer")
+		}
+		return logChange(ctx, tx, consumer.Change{Kind: consumer.OfConsumer, Key: id})
+	})
+}
+
+// RemoveConsumer removes the consumer of an id. Its credentials are none from now on;
+// [Store.Purge] deletes them.
+func (s *Store) RemoveConsumer(ctx context.Context, id string) error {
+	return s.change(ctx, "remove consumer", func(ctx context.Context, tx *sql.Tx) error {
+		return removeConsumer(ctx, tx, id)
+	})
+}
+
+func removeConsumer(ctx context.Context, tx *sql.Tx, id string) error {
+	done, err := tx.ExecContext(ctx, `
+		UPDATE consumers SET id = NULL, username = NULL, custom_id = NULL, groups = '[]', tags = NULL, ends = NULL
+		WHERE id = ?`, id)
+	if err != nil {
+		return err
+	}
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, errNoConsumer)
+	}
+	return logChange(ctx, tx, consumer.Change{Kind: consumer.OfConsumer, Key: id})
+}
+
+// Ends lists when consumers end, in order of time.
+func (s *Store) Ends(ctx context.Context) ([]time.Time, error) {
+	scan := func(r rows) (t time.Time, err error) { err = r.Scan((*second)(&t)); return t, err }
+	return collect(ctx, s.readers, "read ends of consumers", scan,
+		`SELECT ends FROM consumers WHERE ends IS NOT NULL ORDER BY ends`)
+}
+
+// RemoveEnded removes the consumers that ended before a time, and returns their ids.
+func (s *Store) RemoveEnded(ctx context.Context, before time.Time) ([]string, error) {
+	const what, ended = "remove ended consumers", `SELECT id FROM consumers WHERE ends < ?`
+	scan := func(r rows) (id string, err error) { err = r.Scan(&id); return id, err }
+	ids, err := collect(ctx, s.readers, what, scan, ended, second(before))
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	err = s.change(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
+		if ids, err = collect(ctx, tx, what, scan, ended, second(before)); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := removeConsumer(ctx, tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// Purge deletes at most that many credentials of removed consumers, and removed
+// consumers that have none. done is false if there may be more.
+func (s *Store) Purge(ctx context.Context, most int) (done bool, err error) {
+	const what, removed = "delete credentials of removed consumers", `SELECT n FROM consumers WHERE id IS NULL`
+	scan := func(r rows) (n int64, err error) { err = r.Scan(&n); return n, err }
+	found, err := collect(ctx, s.readers, what, scan, removed+` LIMIT 1`)
+	if err != nil || len(found) == 0 {
+		return true, err
+	}
+	err = s.write(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
+		deleted, err := tx.ExecContext(ctx, `
+			DELETE FROM credentials WHERE n IN (
+				SELECT n FROM credentials WHERE consumer = (`+removed+` LIMIT 1) LIMIT ?)`, most)
+		if err != nil {
+			return err
+		}
+		if n, err := deleted.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM consumers WHERE n = (`+removed+` LIMIT 1)`)
+		return err
+	})
+	return false, err
+}
+
+// second is a time as a column: seconds since 1970, NULL for the zero time.
+type second time.Time
+
+func (t second) Value() (driver.Value, error) {
+	if time.Time(t).IsZero() {
+		return nil, nil
+	}
+	return time.Time(t).Unix(), nil
+}
+
+func (t *second) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*t = second{}
+	case int64:
+		*t = second(time.Unix(v, 0).UTC())
+	default:
+		return fmt.Errorf("time column holds %T", v)
+	}
+	return nil
+}
+
+// optional is a text as a column: NULL for "".
+type optional string
+
+func (o optional) Value() (driver.Value, error) {
+	if o == "" {
+		return nil, nil
+	}
+	return string(o), nil
+}
+
+func (o *optional) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*o = ""
+	case string:
+		*o = optional(v)
+	default:
+		return fmt.Errorf("text column holds %T", v)
+	}
+	return nil
+}
+
+// tags are a list that most rows do not have: NULL if it is empty.
+type tags []string
+
+func (t tags) Value() (driver.Value, error) {
+	if len(t) == 0 {
+		return nil, nil
+	}
+	return list[string](t).Value()
+}
+
+func (t *tags) Scan(v any) error {
+	if v == nil {
+		*t = nil
+		return nil
+	}
+	return (*list[string])(t).Scan(v)
+}

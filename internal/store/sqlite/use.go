@@ -1,0 +1,62 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/consumer"
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+// AddUses adds to what is there of the same consumer and day. Use of consumers that are
+// gone is passed over.
+func (s *Store) AddUses(ctx context.Context, all []consumer.Use) error {
+	return s.write(ctx, "save use of consumers", func(ctx context.Context, tx *sql.Tx) error {
+		for i := range all {
+			if err := addUse(ctx, tx, &all[i]); err != nil && fault.KindOf(err) != fault.NotFound {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func addUse(ctx context.Context, tx *sql.Tx, u *consumer.Use) error {
+	owner, err := ownerOf(ctx, tx, u.ConsumerID)
+	if err != nil {
+		return err
+	}
+	var seen []byte
+	err = tx.QueryRowContext(ctx, `SELECT seen FROM consumer_uses WHERE consumer = ? AND day = ?`, owner, second(u.Day)).Scan(&seen)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO consumer_uses (consumer, day, requests, last, seen) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET
+			requests = requests + excluded.requests, last = MAX(last, excluded.last), seen = excluded.seen`,
+		owner, second(u.Day), u.Requests, second(u.Last), append([]byte{}, u.Seen.Merge(seen)...))
+	return err
+}
+
+// Uses lists the days of the consumer of an id, oldest first.
+func (s *Store) Uses(ctx context.Context, consumerID string) ([]consumer.Use, error) {
+	scan := func(r rows) (u consumer.Use, err error) {
+		u.ConsumerID = consumerID
+		err = r.Scan((*second)(&u.Day), &u.Requests, (*second)(&u.Last), (*[]byte)(&u.Seen))
+		return u, err
+	}
+	return collect(ctx, s.readers, "read use of consumer", scan, `
+		SELECT day, requests, last, seen FROM consumer_uses
+		WHERE consumer = (SELECT n FROM consumers WHERE id = ?) ORDER BY day`, consumerID)
+}
+
+// PruneUses deletes the days before one.
+func (s *Store) PruneUses(ctx context.Context, before time.Time) error {
+	return s.write(ctx, "prune use of consumers", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM consumer_uses WHERE day < ?`, second(before))
+		return err
+	})
+}
