@@ -101,10 +101,17 @@ func freeAddrs(t *testing.T, count int) (addrs []string) {
 	return addrs
 }
 
-// start runs the node and waits until it is ready.
+// start runs the node with the demo and waits until it is ready.
 func (n *node) start() {
 	n.t.Helper()
-	n.cmd = exec.Command(binary, "serve", "--demo", "--data", n.data)
+	n.serve("--demo")
+	n.demo = n.readEnv()
+}
+
+// serve runs the node and waits until it is ready.
+func (n *node) serve(flags ...string) {
+	n.t.Helper()
+	n.cmd = exec.Command(binary, append([]string{"serve", "--data", n.data}, flags...)...)
 	n.cmd.Env = n.environ
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
@@ -118,7 +125,6 @@ func (n *node) start() {
 		_ = resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	n.demo = n.readEnv()
 }
 
 // stop ends the node with a signal and returns its exit code.

@@ -61,14 +61,16 @@ func New(c Config) *Handler {
 	return &Handler{c}
 }
 
-// Mount serves the public paths and those of the service behind them.
+// Mount serves the public paths, those that the gateway has behind a proxy which takes
+// "/api" off, and those of the service behind both.
 func (h *Handler) Mount(mux *http.ServeMux) {
 	for path, register := range map[string]http.HandlerFunc{
 		"/v1/consumer/{consumer}/credential/register": h.register(h.first, nil),
 		"/v2/consumer/{consumer}/credential/register": h.register(h.second, h.c.Moved),
 	} {
-		mux.HandleFunc(path, register)
-		mux.HandleFunc("/api/api-manager"+path, register)
+		for _, base := range []string{"/api/api-manager", "/api-manager", ""} {
+			mux.HandleFunc(base+path, register)
+		}
 	}
 	if h.c.Refresher != nil {
 		mux.HandleFunc("/v1/auth/refresh/token", h.refresh)
