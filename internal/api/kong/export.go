@@ -66,7 +66,7 @@ func (w *exportWriter) item(v any) {
 	if err != nil {
 		text = []byte("# " + strings.ReplaceAll(err.Error(), "\n", " ") + "\n") // a Document can always be written
 	}
-	_, _ = w.to.Write(text)
+	_, _ = w.to.Write(append(bytes.TrimRight(text, "\n"), '\n'))
 }
 
 // entities are those of a kind, each with what stands in it.

@@ -281,21 +281,36 @@ func TestReadYAML(t *testing.T) {
 		"a variable in quotes": {"_format_version: \"3.0\"\nservices: [{name: a, host: h, port: \"${{ env 'DECK_PORT' }}\"}]", "", nil, false},
 		"a variable not set":   {"_format_version: \"3.0\"\nservices: [{name: a, host: ${{ env \"DECK_NO\" }}}]", "DECK_NO", nil, false},
 		"another placeholder":  {"_format_version: \"3.0\"\nservices: [{name: a, host: ${{ secret \"x\" }}}]", "placeholder", nil, false},
-		"other sections": {"_format_version: \"3.0\"\ncertificates: []\n_info: {select_tags: [a]}", "",
-			[]string{"_info", "certificates"}, false},
-		"other credentials": {"_format_version: \"3.0\"\nconsumers: [{username: u, keyauth_credentials: [{key: k}]}]", "",
-			[]string{"keyauth_credentials of consumer u"}, false},
-		"an expression of a route": {"_format_version: \"3.0\"\nservices: [{name: a, host: h, routes: [{name: r, expression: x}]}]", "",
-			[]string{"route r of service a"}, false},
-		"redis": {"_format_version: \"3.0\"\nservices: [{name: a, host: h, routes: [{name: r, paths: [/r]}], plugins: [{name: rate-limiting, config: {minute: 1, policy: redis}}]}]", "",
-			[]string{"plugin rate-limiting of service a", "route r of service a", "service a"}, false},
+		"other sections": {
+			"_format_version: \"3.0\"\ncertificates: []\n_info: {select_tags: [a]}", "",
+			[]string{"_info", "certificates"},
+			false,
+		},
+		"other credentials": {
+			"_format_version: \"3.0\"\nconsumers: [{username: u, keyauth_credentials: [{key: k}]}]", "",
+			[]string{"keyauth_credentials of consumer u"},
+			false,
+		},
+		"an expression of a route": {
+			"_format_version: \"3.0\"\nservices: [{name: a, host: h, routes: [{name: r, expression: x}]}]", "",
+			[]string{"route r of service a"},
+			false,
+		},
+		"redis": {
+			"_format_version: \"3.0\"\nservices: [{name: a, host: h, routes: [{name: r, paths: [/r]}], plugins: [{name: rate-limiting, config: {minute: 1, policy: redis}}]}]", "",
+			[]string{"plugin rate-limiting of service a", "route r of service a", "service a"},
+			false,
+		},
 		"a log":         {"_format_version: \"3.0\"\nservices: [{name: a, host: h, plugins: [{name: statsd}]}]", "", []string{"plugin statsd of service a"}, false},
 		"a log for all": {"_format_version: \"3.0\"\nplugins: [{name: prometheus}]", "", []string{"plugin prometheus"}, false},
 		"all refused":   {"_format_version: \"3.0\"\nplugins: [{name: ip-restriction}]", "", []string{"plugin ip-restriction"}, true},
 		"disabled":      {"_format_version: \"3.0\"\nplugins: [{name: ip-restriction, enabled: false}]", "", []string{"plugin ip-restriction"}, false},
-		"by the id of its route": {"_format_version: \"3.0\"\nservices: [{name: a, host: h, routes: [{name: r, id: 0b3a1f5e-1c7d-4c7e-9b0a-2f6f3b1c9d11, paths: [/r]}]}]\n" +
-			"plugins: [{name: opa, route: 0b3a1f5e-1c7d-4c7e-9b0a-2f6f3b1c9d11}]", "",
-			[]string{"plugin opa of route r", "route r of service a"}, false},
+		"by the id of its route": {
+			"_format_version: \"3.0\"\nservices: [{name: a, host: h, routes: [{name: r, id: 0b3a1f5e-1c7d-4c7e-9b0a-2f6f3b1c9d11, paths: [/r]}]}]\n" +
+				"plugins: [{name: opa, route: 0b3a1f5e-1c7d-4c7e-9b0a-2f6f3b1c9d11}]", "",
+			[]string{"plugin opa of route r", "route r of service a"},
+			false,
+		},
 		"no list":    {"_format_version: \"3.0\"\nservices: {a: b}", "", []string{"services"}, false},
 		"no mapping": {"_format_version: \"3.0\"\nservices: [a]", "", []string{"services[0]"}, false},
 	} {

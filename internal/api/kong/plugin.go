@@ -80,7 +80,7 @@ var configs = map[string]*schema{
 		{name: "methods", value: set(str), def: []any{"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"}},
 		{name: "headers", value: set(str)},
 		{name: "exposed_headers", value: set(str)},
-		{name: "max_age", value: number},
+		{name: "max_age", value: integer},
 		{name: "credentials", value: boolean, def: false},
 		{name: "private_network", value: boolean, def: false},
 		{name: "preflight_continue", value: boolean, def: false},

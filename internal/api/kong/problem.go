@@ -64,7 +64,8 @@ func unique(members Document) *problem {
 func dangling(name, kind string, to Document) *problem {
 	return &problem{
 		http.StatusBadRequest, codeForeign, "foreign key violation",
-		fmt.Sprintf("the foreign key '%s' does not reference an existing '%s' entity.", pretty(to), kind), Document{name: to},
+		fmt.Sprintf("the foreign key '%s' does not reference an existing '%s' entity.", pretty(to), kind),
+		Document{name: to},
 	}
 }
 
@@ -72,7 +73,8 @@ func dangling(name, kind string, to Document) *problem {
 func referenced(parent, child string) *problem {
 	return &problem{
 		http.StatusBadRequest, codeForeign, "foreign key violation",
-		fmt.Sprintf("an existing '%s' entity references this '%s' entity", child, parent), Document{"@referenced_by": child},
+		fmt.Sprintf("an existing '%s' entity references this '%s' entity", child, parent),
+		Document{"@referenced_by": child},
 	}
 }
 

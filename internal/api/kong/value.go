@@ -60,21 +60,6 @@ func integer(v any) (any, string) {
 	return nil, "expected an integer"
 }
 
-func number(v any) (any, string) {
-	if n, wrong := integer(v); wrong == "" {
-		return n, ""
-	}
-	if r, form := v.(raw); form {
-		if f, err := strconv.ParseFloat(string(r), 64); err == nil {
-			return normal(f), ""
-		}
-	}
-	if f, ok := v.(float64); ok {
-		return f, ""
-	}
-	return nil, "expected a number"
-}
-
 // between is an integer with bounds, both included.
 func between(low, high int64) value {
 	return func(v any) (any, string) {
@@ -84,21 +69,6 @@ func between(low, high int64) value {
 		}
 		return out, wrong
 	}
-}
-
-// positive is a number over zero.
-func positive(v any) (any, string) {
-	out, wrong := number(v)
-	if wrong != "" {
-		return nil, wrong
-	}
-	if n, whole := out.(int64); whole && n > 0 {
-		return n, ""
-	}
-	if f, ok := out.(float64); ok && f > 0 {
-		return f, ""
-	}
-	return nil, "value must be greater than 0"
 }
 
 // oneOf is one of some strings.
@@ -167,11 +137,16 @@ func foreign(v any) (any, string) {
 		return nil, "expected a record"
 	}
 	for _, name := range names(to) {
-		out, wrong := str(to[name])
-		switch {
-		case name != "id" && name != "name" && name != "username":
+		if name != "id" && name != "name" && name != "username" {
 			return nil, name + ": unknown field"
-		case wrong != "":
+		}
+	}
+	for _, name := range []string{"id", "name", "username"} {
+		if to[name] == nil {
+			continue
+		}
+		out, wrong := str(to[name])
+		if wrong != "" {
 			return nil, name + ": " + wrong
 		}
 		return Document{name: out}, ""
