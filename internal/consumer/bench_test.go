@@ -10,7 +10,10 @@ import (
 )
 
 // devices are entries in no order.
-type devices struct{ at, count int }
+type devices struct {
+	at, count int
+	secret    string
+}
 
 func (d *devices) Next() (consumer.Entry, error) {
 	if d.at == d.count {
@@ -18,7 +21,7 @@ func (d *devices) Next() (consumer.Entry, error) {
 	}
 	r := rand.New(rand.NewPCG(uint64(d.at), 1))
 	d.at++
-	return credentialEntry(d.at, "ann", fmt.Sprintf("dev.example.app-%016x%016x", r.Uint64(), r.Uint64()), "abcdefghijklmnopqrstuvwxyz012345"), nil
+	return credentialEntry(d.at, "ann", fmt.Sprintf("dev.example.app-%016x%016x", r.Uint64(), r.Uint64()), d.secret), nil
 }
 
 // BenchmarkImport reports rows a second.
@@ -27,7 +30,7 @@ func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
 		n := newNode(b, openData(b))
 		n.add(b, "ann", "k", "s")
-		if _, err := n.Import(b.Context(), &devices{count: rows}, consumer.ImportOptions{}); err != nil {
+		if _, err := n.Import(b.Context(), &devices{count: rows, secret: "abcdefghijklmnopqrstuvwxyz012345"}, consumer.ImportOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -87,7 +87,7 @@ func (c *cache[V]) put(key string, value V, bytes int64) {
 	s.mu.Unlock()
 	c.size.Add(e.bytes)
 	c.left(old)
-	c.shrink()
+	c.shrink(s)
 }
 
 // drop forgets key.
@@ -119,12 +119,16 @@ func (c *cache[V]) clear() {
 // charge counts bytes, negative ones to give back, that belong to no entry alone.
 func (c *cache[V]) charge(bytes int64) { c.size.Add(bytes) }
 
-// shrink makes entries leave until the rest fits. Two rounds find one, if there is any.
-func (c *cache[V]) shrink() {
+// shrink makes entries leave until the rest fits: of the shard that has just grown, so
+// that all stay alike, or else of others. Two rounds find one, if there is any.
+func (c *cache[V]) shrink(grown *shard[V]) {
 	for vain := 0; c.size.Load() > c.limit && vain < 2*shards; {
-		s := &c.shards[c.hand.Add(1)%shards]
+		s, spare := grown, 1
+		if vain > 0 {
+			s, spare = &c.shards[c.hand.Add(1)%shards], 0
+		}
 		s.mu.Lock()
-		e := s.evict()
+		e := s.evict(spare)
 		s.mu.Unlock()
 		c.left(e)
 		if vain++; e != nil {
@@ -141,8 +145,12 @@ func (c *cache[V]) left(e *slot[V]) {
 	}
 }
 
-// evict removes an entry that was not used since the hand last passed; nil if all were.
-func (s *shard[V]) evict() *slot[V] {
+// evict removes an entry that was not used since the hand last passed; nil if all were,
+// or if there are no more than it has to spare.
+func (s *shard[V]) evict(spare int) *slot[V] {
+	if len(s.ring) <= spare {
+		return nil
+	}
 	for range s.ring {
 		s.hand %= len(s.ring)
 		e := s.ring[s.hand]

@@ -52,6 +52,7 @@ func (r *Registry) Consumer(ctx context.Context, name string) (Info, error) {
 func (r *Registry) AddConsumer(ctx context.Context, i Info) (Info, error) {
 	i.ID = orNewID(i.ID)
 	i.Created = r.orNow(i.Created)
+	i.Groups = slices.Clone(i.Groups)
 	for n := range i.Groups {
 		i.Groups[n] = r.newGroup(i.Groups[n])
 	}

@@ -20,8 +20,8 @@ type endings interface {
 const (
 	// UndoFor is how long after its end a consumer can be brought back.
 	UndoFor     = 24 * time.Hour
-	keepChanges = 24 * time.Hour
-	purgeBatch  = 1000 // credentials
+	keepChanges = 10 * time.Minute // a node that pauses for longer begins anew
+	purgeBatch  = 1000             // credentials
 )
 
 // Decommission has all credentials of a consumer refused from a time on. Until

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,6 +12,7 @@ import (
 	"io"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // imports is the part of the store that takes many credentials at once.
@@ -113,7 +115,7 @@ type importer struct {
 type importState struct {
 	Read   int64        `json:"read"`   // entries of the chunks that are all in
 	Done   int          `json:"done"`   // entries of the chunk after them, in order
-	Digest string       `json:"digest"` // of the former and that chunk
+	Digest []byte       `json:"digest"` // of the former and that chunk, sealed: secrets are in it
 	Report ImportReport `json:"report"`
 }
 
@@ -127,18 +129,19 @@ func (im *importer) run(ctx context.Context) error {
 		if chunk, err = im.fill(chunk); err != nil {
 			return err
 		}
-		at.Digest = hex.EncodeToString(im.digest.Sum(nil))
 		switch {
 		case len(chunk) > 0 && at.Read < saved.Read:
 			err = im.pass(ctx, chunk)
-		case saved.Digest != "" && (at.Read != saved.Read || at.Digest != saved.Digest):
+		case saved.Digest != nil && (at.Read != saved.Read || !im.agrees(saved.Digest)):
 			err = fault.New(fault.Conflict, "this is not all that an earlier import began with, and was cut off: begin anew with --restart")
 		case len(chunk) > 0:
-			if saved.Digest != "" {
+			if saved.Digest != nil {
 				im.report = saved.Report
 				im.report.Resumed = im.report.Rows
 			}
-			err = im.chunk(ctx, at, chunk, saved.Done)
+			if at.Digest, err = im.registry.box.SealBytes(im.purpose(), im.digest.Sum(nil)); err == nil {
+				err = im.chunk(ctx, at, chunk, saved.Done)
+			}
 			saved = importState{}
 		case im.options.DryRun:
 			return nil
@@ -161,9 +164,11 @@ func (im *importer) begin(ctx context.Context) (saved importState, err error) {
 		return saved, err
 	}
 	im.ahead = &first
+	name := first
+	name.Secret = secret.Bytes{}
 	h := sha256.New()
 	h.Write([]byte(importLayout))
-	first.hash(h)
+	name.hash(h)
 	im.name = hex.EncodeToString(h.Sum(nil))
 	if im.options.Restart || im.options.DryRun {
 		return saved, nil
@@ -173,6 +178,14 @@ func (im *importer) begin(ctx context.Context) (saved importState, err error) {
 		return saved, wrap("continue import", err)
 	}
 	return saved, wrap("continue import", json.Unmarshal([]byte(text), &saved))
+}
+
+func (im *importer) purpose() string { return "import:" + im.name }
+
+// agrees tells whether what was read so far is what an earlier run had read.
+func (im *importer) agrees(digest []byte) bool {
+	was, err := im.registry.box.OpenBytes(im.purpose(), digest)
+	return err == nil && bytes.Equal(was, im.digest.Sum(nil))
 }
 
 // fill reads a chunk. Where it ends depends on the entries alone.

@@ -153,7 +153,9 @@ func (im *importer) consumers(ctx context.Context, part []*Entry) error {
 // known tells whether a consumer is there, and remembers which it is: one of the same
 // username may have another id.
 func (im *importer) known(ctx context.Context, c *Info) (bool, error) {
-	c.ID = orNewID(c.ID)
+	if c.ID == "" {
+		c.ID = orNewID("")
+	}
 	for _, name := range []string{c.ID, c.Username} {
 		have, err := im.registry.store.Consumer(ctx, name)
 		switch {

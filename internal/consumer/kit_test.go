@@ -81,7 +81,12 @@ func (d *data) PruneUses(ctx context.Context, before time.Time) error {
 
 func openData(t testing.TB) *data {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "carnet.db"))
+	return openAt(t, filepath.Join(t.TempDir(), "carnet.db"))
+}
+
+func openAt(t testing.TB, path string) *data {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

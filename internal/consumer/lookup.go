@@ -44,9 +44,9 @@ type lookups struct {
 }
 
 type lookup struct {
-	done chan struct{} // closed when the answer stands
-	cred *Credential
-	err  error
+	done  chan struct{} // closed when the answer stands
+	entry entry         // without a holder if there is none
+	err   error
 }
 
 // entry is a credential in memory, made for a state of its consumer.
@@ -56,16 +56,24 @@ type entry struct {
 	holder *holder
 }
 
+// changed tells whether its consumer has changed since.
+func (e *entry) changed() bool { return e.holder != nil && e.state != e.holder.state.Load() }
+
+// now is the credential, nil if there is none or its consumer is decommissioned.
+func (e *entry) now(clock func() time.Time) *Credential {
+	if e.holder == nil || e.state.now(clock) == nil {
+		return nil
+	}
+	return e.cred
+}
+
 // remembered answers from memory alone; ok is false if that does not know.
 func (r *Registry) remembered(key string) (c *Credential, ok bool) {
 	if e, ok := r.known.find(key); ok {
-		if e.state != e.holder.state.Load() {
+		if e.changed() {
 			return nil, false
 		}
-		if e.state.now(r.clock) == nil {
-			return nil, true
-		}
-		return e.cred, true
+		return e.now(r.clock), true
 	}
 	until, ok := r.absent.find(key)
 	return nil, ok && r.clock().Before(until)
@@ -79,7 +87,10 @@ func (r *Registry) lookUp(ctx context.Context, key string) (*Credential, error) 
 		r.lookups.mu.Unlock()
 		select {
 		case <-l.done:
-			return l.cred, l.err
+			if l.entry.changed() {
+				return r.lookUp(ctx, key)
+			}
+			return l.entry.now(r.clock), l.err
 		case <-ctx.Done():
 			return nil, unavailable(ctx.Err())
 		}
@@ -94,27 +105,25 @@ func (r *Registry) lookUp(ctx context.Context, key string) (*Credential, error) 
 	}
 	r.lookups.open[key] = l
 	r.lookups.mu.Unlock()
-	defer close(l.done)
-
+	defer func() {
+		r.keep(key, l)
+		close(l.done)
+	}()
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 	defer cancel()
-	e, err := r.read(reading, key)
-	if l.err = err; err == nil && e.holder != nil && e.state.now(r.clock) != nil {
-		l.cred = e.cred
-	}
-	r.keep(key, l, e)
-	return l.cred, l.err
+	l.entry, l.err = r.read(reading, key)
+	return l.entry.now(r.clock), l.err
 }
 
 // keep remembers what a lookup found, unless the credential was changed meanwhile.
-func (r *Registry) keep(key string, l *lookup, e entry) {
+func (r *Registry) keep(key string, l *lookup) {
 	r.lookups.mu.Lock()
 	defer r.lookups.mu.Unlock()
 	mine := r.lookups.open[key] == l
 	if mine {
 		delete(r.lookups.open, key)
 	}
-	switch {
+	switch e := l.entry; {
 	case e.holder != nil && mine:
 		r.known.put(key, e, e.cred.bytes())
 	case e.holder != nil:

@@ -21,7 +21,7 @@ func TestChangesUnderLookups(t *testing.T) {
 	d := openData(t)
 	n := newNode(t, d, func(c *consumer.RegistryConfig) { c.CacheBytes = 24 << 10 })
 	other := newNode(t, d)
-	const owners, keys, rounds = 3, 12, 40
+	const owners, keys, rounds = 3, 12, 25
 	const leaving, gone = -1, -2
 	var secrets, groups [keys]atomic.Int64 // the newest that stands: of a key, of an owner
 	for i := range keys {

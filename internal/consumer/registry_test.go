@@ -338,16 +338,20 @@ func TestFollowAtLength(t *testing.T) {
 	d := openData(t)
 	here, there := newNode(t, d), newNode(t, d)
 	here.add(t, "ann", "k", "s")
-	for i := range 1100 {
-		if _, err := here.EditCredential(t.Context(), "k", func(r *consumer.Record) error { r.Tags = []string{fmt.Sprint(i)}; return nil }); err != nil {
+	for _, value := range []string{"old", "new"} {
+		src := &entries{}
+		for i := range 1100 {
+			src.all = append(src.all, credentialEntry(i+1, "ann", fmt.Sprintf("%04d", i), value))
+		}
+		if _, err := here.Import(t.Context(), src, consumer.ImportOptions{Replace: true}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	there.find(t, "last")
-	here.add(t, "ann", "last", "s")
-	there.follow(t)
-	if there.find(t, "last") == nil {
-		t.Error("the last of 1100 changes was not followed")
+		there.follow(t)
+		for _, key := range []string{"0000", "1099"} {
+			if !proves(t, there.find(t, key), value) {
+				t.Errorf("of 1100 changes that of %s was not followed", key)
+			}
+		}
 	}
 }
 

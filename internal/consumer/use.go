@@ -135,25 +135,27 @@ func (t *trace) sketch() Sketch {
 	return s
 }
 
-// flush gives the store the use since the last time.
+// flush gives the store the use since the last time. One call at a time.
 func (r *Registry) flush(ctx context.Context) error {
 	r.tracing.mu.Lock()
-	defer r.tracing.mu.Unlock() // a consumer that is used first waits; that is rare and short
-	all := r.tracing.unsent
-	for _, h := range r.tracing.active {
+	active, all := r.tracing.active, r.tracing.unsent
+	r.tracing.active, r.tracing.unsent = nil, nil
+	r.tracing.mu.Unlock()
+	for _, h := range active {
 		t := h.trace.Swap(nil)
 		last := time.Unix(t.last.Load(), 0).UTC()
 		all = append(all, Use{
 			ConsumerID: h.id, Day: last.Truncate(24 * time.Hour), Requests: t.requests.Load(), Last: last, Seen: t.sketch(),
 		})
 	}
-	r.tracing.active, r.tracing.unsent = nil, nil
 	if len(all) == 0 {
 		return nil
 	}
 	err := r.store.AddUses(ctx, all)
 	if err != nil {
+		r.tracing.mu.Lock()
 		r.tracing.unsent = all[max(0, len(all)-maxTraces):]
+		r.tracing.mu.Unlock()
 	}
 	return wrap("save use of consumers", err)
 }

@@ -183,26 +183,29 @@ func (s *Store) RemoveEnded(ctx context.Context, before time.Time) ([]string, er
 	return ids, err
 }
 
+const (
+	firstRemoved  = `SELECT n FROM consumers WHERE id IS NULL LIMIT 1`
+	deleteRemoved = `DELETE FROM credentials WHERE n IN (SELECT n FROM credentials WHERE consumer = (` + firstRemoved + `) LIMIT ?)`
+)
+
 // Purge deletes at most that many credentials of removed consumers, and removed
 // consumers that have none. done is false if there may be more.
 func (s *Store) Purge(ctx context.Context, most int) (done bool, err error) {
-	const what, removed = "delete credentials of removed consumers", `SELECT n FROM consumers WHERE id IS NULL`
+	const what = "delete credentials of removed consumers"
 	scan := func(r rows) (n int64, err error) { err = r.Scan(&n); return n, err }
-	found, err := collect(ctx, s.readers, what, scan, removed+` LIMIT 1`)
+	found, err := collect(ctx, s.readers, what, scan, firstRemoved)
 	if err != nil || len(found) == 0 {
 		return true, err
 	}
 	err = s.write(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
-		deleted, err := tx.ExecContext(ctx, `
-			DELETE FROM credentials WHERE n IN (
-				SELECT n FROM credentials WHERE consumer = (`+removed+` LIMIT 1) LIMIT ?)`, most)
+		deleted, err := tx.ExecContext(ctx, deleteRemoved, most)
 		if err != nil {
 			return err
 		}
 		if n, err := deleted.RowsAffected(); err != nil || n > 0 {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM consumers WHERE n = (`+removed+` LIMIT 1)`)
+		_, err = tx.ExecContext(ctx, `DELETE FROM consumers WHERE n = (`+firstRemoved+`)`)
 		return err
 	})
 	return false, err

@@ -22,6 +22,10 @@ const (
 
 	selectCredential = `SELECT ` + credentialFields + fromCredentials
 
+	selectByName = selectCredential + ` WHERE c.id = ?1 OR c.n = ?2 OR c.key = ?3 ORDER BY c.id = ?1 DESC, c.n = ?2 DESC LIMIT 1`
+	selectPage   = selectCredential + ` WHERE c.n > ? ORDER BY c.n LIMIT ?`
+	selectPageOf = selectCredential + ` WHERE c.consumer = (SELECT n FROM consumers WHERE id = ?) AND c.n > ? ORDER BY c.n LIMIT ?`
+
 	selectByKey = `SELECT ` + credentialFields +
 		`, o.n, o.id, o.username, o.custom_id, o.groups, o.tags, o.created, o.ends` + fromCredentials + ` WHERE c.key = ?`
 
@@ -102,9 +106,7 @@ func (s *Store) credential(ctx context.Context, q interface {
 }, name string,
 ) (credentialRow, error) {
 	number, _ := s.ids.Row(name)
-	c, err := s.scanCredential(q.QueryRowContext(ctx, selectCredential+`
-		WHERE c.id = ?1 OR c.n = ?2 OR c.key = ?3
-		ORDER BY c.id = ?1 DESC, c.n = ?2 DESC LIMIT 1`, givenID(name), number, name))
+	c, err := s.scanCredential(q.QueryRowContext(ctx, selectByName, givenID(name), number, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errNoCredential
 	}
@@ -118,10 +120,9 @@ func (s *Store) Credentials(ctx context.Context, consumerID string, p consumer.P
 	if err != nil {
 		return nil, "", err
 	}
-	query, args := selectCredential+` WHERE c.n > ? ORDER BY c.n LIMIT ?`, []any{after, p.Size + 1}
+	query, args := selectPage, []any{after, p.Size + 1}
 	if consumerID != "" {
-		query = selectCredential + ` WHERE c.consumer = (SELECT n FROM consumers WHERE id = ?) AND c.n > ? ORDER BY c.n LIMIT ?`
-		args = append([]any{consumerID}, args...)
+		query, args = selectPageOf, append([]any{consumerID}, args...)
 	}
 	found, err := collect(ctx, s.readers, "read credentials", s.scanCredential, query, args...)
 	if err != nil {

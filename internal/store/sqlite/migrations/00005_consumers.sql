@@ -13,7 +13,6 @@ CREATE TABLE consumers (
 ) STRICT;
 
 CREATE INDEX consumers_ends ON consumers (ends) WHERE ends IS NOT NULL;
-CREATE INDEX consumers_removed ON consumers (n) WHERE id IS NULL;
 
 -- What most rows do not have is NULL, which takes no space.
 CREATE TABLE credentials (
