@@ -29,8 +29,8 @@ const maxClaimHeader = 1024
 func tell(headers []claimHeader, t *carnet.Verified) []line {
 	var told []line
 	for _, h := range headers {
-		values, _ := texts(t, h.claim)
-		if len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, ",") }) {
+		values, isList, _ := texts(t, h.claim)
+		if isList && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, ",") }) {
 			continue
 		}
 		if text := strings.Join(values, ", "); printable(text, maxClaimHeader) {

@@ -103,7 +103,7 @@ func (d *demands) check(t *carnet.Verified, now time.Time) failure {
 }
 
 func (c *required) check(t *carnet.Verified, f *faults) {
-	values, there := texts(t, c.claim)
+	values, _, there := texts(t, c.claim)
 	switch {
 	case !there:
 		f.add(c.claim, claimAbsent)
@@ -114,19 +114,19 @@ func (c *required) check(t *carnet.Verified, f *faults) {
 
 // texts are the values of a claim: that of a text, a number or a boolean, or those of a
 // list of these. there is false if the claim is missing or null; an object has none.
-func texts(t *carnet.Verified, claim string) (values []string, there bool) {
+func texts(t *carnet.Verified, claim string) (values []string, isList, there bool) {
 	var raw json.RawMessage
 	if !t.HasClaim(claim) || t.Claim(claim, &raw) != nil {
-		return nil, false
+		return nil, false, false
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber() // a number is told as it stands
 	var value any
 	if decoder.Decode(&value) != nil || value == nil {
-		return nil, false
+		return nil, false, false
 	}
-	list, ok := value.([]any)
-	if !ok {
+	list, isList := value.([]any)
+	if !isList {
 		list = []any{value}
 	}
 	for _, v := range list {
@@ -138,10 +138,10 @@ func texts(t *carnet.Verified, claim string) (values []string, there bool) {
 		case bool:
 			values = append(values, strconv.FormatBool(v))
 		default:
-			return nil, true
+			return nil, isList, true
 		}
 	}
-	return values, true
+	return values, isList, true
 }
 
 // checkPolicy applies what a credential demands beyond the route. A time at fault

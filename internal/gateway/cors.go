@@ -202,7 +202,7 @@ func (v *validator) cors(at string, c *CORS) {
 			v.bad(at+".origins["+strconv.Itoa(i)+"]", `%q is neither "*" nor an origin nor an expression of RE2`, text)
 			continue
 		}
-		open = open || text == "*" || c.Credentials && (text == "null" || rule.matches(anybody, "anybody.invalid"))
+		open = open || text == "*" || c.Credentials && (rule.matches("null", "null") || rule.matches(anybody, "anybody.invalid"))
 	}
 	if c.Credentials && open {
 		v.bad(at+".credentials", "name the origins that may act for the user: not any, and not null")

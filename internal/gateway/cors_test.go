@@ -206,6 +206,7 @@ func TestValidateCORS(t *testing.T) {
 		"credentials, expression": {CORS{Origins: []string{".*"}, Credentials: true}, "credentials"},
 		"credentials, https":      {CORS{Origins: []string{"https?://.*"}, Credentials: true}, "credentials"},
 		"credentials, null":       {CORS{Origins: []string{"https://a", "null"}, Credentials: true}, "credentials"},
+		"credentials, null, too":  {CORS{Origins: []string{"[a-z]+"}, Credentials: true}, "credentials"},
 		"expression":              {CORS{Origins: []string{"(?=a)"}}, "origins[0]"},
 		"empty":                   {CORS{Origins: []string{"https://a", ""}}, "origins[1]"},
 		"max age":                 {CORS{MaxAge: maxAge(-1)}, "max_age"},

@@ -99,6 +99,17 @@ func splitPort(host string) (name, port string) {
 	return host, ""
 }
 
+// validHost tells whether host has only bytes that an HTTP/1 server takes in a Host
+// header (RFC 3986 §3.2.2).
+func validHost(host string) bool {
+	for i := range len(host) {
+		if c := host[i]; c == '@' || !literal(c) && strings.IndexByte("[]%;", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // validName tells whether name, in lower case, is made of labels as host names are.
 func validName(name string) bool {
 	if name == "" || len(name) > 253 {

@@ -90,3 +90,13 @@ func (s *stages) next(p *Principal) []stage {
 	}
 	return s.after
 }
+
+// acl returns the access list for p, nil if there is none.
+func (s *stages) acl(p *Principal) *aclStage {
+	for _, each := range s.next(p) {
+		if a, ok := each.(*aclStage); ok {
+			return a
+		}
+	}
+	return nil
+}

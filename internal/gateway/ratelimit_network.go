@@ -42,7 +42,8 @@ type visit struct {
 }
 
 // enter counts a token that v does not know, before it is looked at: so of tokens that
-// come at once no more are looked at than the bound allows.
+// come at once no more are looked at than the bound allows. A request that is looked at
+// again counts nothing: else a flood would keep open what its own network is to lose.
 func (n *networks) enter(r *request, v *carnet.Verifier, token string) (visit, *refusal) {
 	if n == nil || v.Known(token) {
 		return visit{}, nil

@@ -27,6 +27,7 @@ type request struct {
 	query  string // as sent, without "?"
 	length int64  // of the body; -1 if nobody knows it yet
 	asked  bool   // by another gateway, which has the body and gives the answer itself
+	again  bool   // was admitted before, and is looked at once more
 
 	principal *Principal // who asks; nil until a stage has found out
 	excused   string     // why the principal is an anonymous consumer

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// closed after such a request, so it is closed after every chunked one.
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
+		w = closing{w}
 	}
 	start := g.clock()
 	var d *decision
@@ -117,6 +119,8 @@ func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
 		err = errPathStart
 	case r.Method == http.MethodConnect:
 		err = errTunnel
+	default:
+		err = writable(r)
 	}
 	if err != nil {
 		d.refuse("path", document(http.StatusBadRequest, "Bad request: "+err.Error(), err.Error()))
@@ -154,7 +158,43 @@ func (r *request) toHTTPS(status int) *refusal {
 	return document(status, "Please use HTTPS protocol", "plain HTTP on a route for HTTPS")
 }
 
-var errTunnel = errors.New("tunnels are not offered")
+var (
+	errTunnel = errors.New("tunnels are not offered")
+	errMethod = errors.New("the method is no token")
+	errHost   = errors.New("the host has a character that no host has")
+	errQuery  = errors.New("the query has a blank")
+)
+
+// writable finds what can be said in HTTP/2, where net/http does not look at it, and
+// not in the HTTP/1 of an upstream: there it is an error, or reads as something else.
+func writable(r *http.Request) error {
+	switch {
+	case !validHeader(r.Method):
+		return errMethod
+	case !validHost(r.Host):
+		return errHost
+	case strings.IndexByte(r.URL.RawQuery, ' ') >= 0:
+		return errQuery
+	}
+	return nil
+}
+
+// closing is the answer to a request after which the connection closes. It says so
+// again at the end, since ReverseProxy clears the header when it passes on a 1xx.
+type closing struct{ http.ResponseWriter }
+
+// WriteHeader says it with the final status alone.
+func (c closing) WriteHeader(status int) {
+	if status >= 200 {
+		c.Header().Set("Connection", "close")
+	} else {
+		c.Header().Del("Connection")
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] flush and hijack.
+func (c closing) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // statusRecorder remembers the status of the answer.
 type statusRecorder struct {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/revocation"
 )
 
@@ -209,6 +210,49 @@ func TestWebSocketEndsWithItsToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever leaves the group that an access list asks for, leaves its WebSockets.
+func TestWebSocketEndsWithItsGroup(t *testing.T) {
+	t.Parallel()
+	url, taken := switching(t)
+	store := newDirectory()
+	join := func(group string) {
+		c := storedSecret("stored", appSecret, "legacy")
+		c.Consumer.Groups = []string{group}
+		store.put(c)
+		store.generation.Add(1)
+	}
+	join("staff")
+	g, server := newGateway(t, cached(Options{
+		Config: oneRoute(url, Plugins{JWT: &JWT{}, ACL: &ACL{Allow: []string{"staff", "lead"}}}), Registry: store,
+	}))
+	line := connect(t, server, taken, hs(appSecret, "stored"))
+	join("lead")
+	g.sweep(t.Context(), func(_ *socket, why *ending) { t.Errorf("in another group that may: %s", why.reason) })
+	line.alive()
+	join("guests")
+	started(t, g)
+	line.closed(tokenInvalid)
+}
+
+// A network cannot keep its WebSockets by showing more bad tokens than are looked at.
+func TestWebSocketEndsAmidAFlood(t *testing.T) {
+	t.Parallel()
+	url, taken := switching(t)
+	list := &denials{}
+	cfg := oneRoute(url, Plugins{JWT: &JWT{}})
+	cfg.RefusedPerIP = limit.Rate{N: 2, Per: time.Minute}
+	g, server := newGateway(t, Options{Config: cfg, Revocations: list})
+	line := connect(t, server, taken, hs(appSecret, "app-key", object{"jti": "1"}))
+	for _, want := range []int{401, 401, 429} {
+		if a := call(t, server, "GET", "/demo?jwt="+hs("wrong", "app-key")); a.status != want {
+			t.Errorf("%d %s, want %d", a.status, a.body, want)
+		}
+	}
+	list.change(func(t revocation.Token) bool { return t.ID == "1" })
+	started(t, g)
+	line.closed(tokenInvalid)
 }
 
 func reload(t *testing.T, g *Gateway, c Config) {

@@ -10,6 +10,7 @@ import (
 // pass is what let a proxied WebSocket in. nil is that of a route which asks nobody.
 type pass struct {
 	stage   *jwtStage
+	acl     *aclStage // nil: any consumer may
 	request request   // as the stage found it
 	expiry  time.Time // zero if the token has none, or was let in after it
 	seen    state     // at the last check; of the sweep alone
@@ -23,7 +24,7 @@ func newPass(f *flight) *pass {
 	}
 	for _, s := range f.route.stages.before {
 		if jwt, ok := s.(*jwtStage); ok {
-			out := &pass{stage: jwt, request: *f.request}
+			out := &pass{stage: jwt, acl: f.route.stages.acl(p), request: *f.request}
 			if exp, ok := p.Token.Expiry(); ok {
 				if exp = exp.Add(jwt.demands.leeway); exp.After(f.request.now) {
 					out.expiry = exp
@@ -37,12 +38,16 @@ func newPass(f *flight) *pass {
 
 func (p *pass) expired(now time.Time) bool { return !p.expiry.IsZero() && !now.Before(p.expiry) }
 
-// check asks the stage again. valid is false if the token no longer lets the same
+// check asks the stages again. valid is false if the token no longer lets the same
 // caller in; known is false if that cannot be said now.
 func (p *pass) check(ctx context.Context, now time.Time) (valid, known bool) {
 	r := p.request
-	r.now, r.principal, r.answers = now, nil, nil
-	if f := p.stage.check(ctx, &r); f != nil {
+	r.now, r.principal, r.answers, r.again = now, nil, nil, true
+	f := p.stage.check(ctx, &r)
+	if false {
+		f = p.acl.check(ctx, &r)
+	}
+	if f != nil {
 		return false, f.status == http.StatusUnauthorized || f.status == http.StatusForbidden
 	}
 	was, is := p.request.principal, r.principal
@@ -110,7 +115,8 @@ var (
 )
 
 // Run ends the proxied WebSockets whose token expires, or lets its bearer in no more:
-// revoked, of a removed credential, of a retired key. When ctx ends it ends them all,
+// revoked, of a removed credential, of a retired key, of a consumer that has left its
+// group. When ctx ends it ends them all,
 // and returns nil.
 func (g *Gateway) Run(ctx context.Context) error {
 	var ends sync.WaitGroup

@@ -7,25 +7,86 @@ import (
 	"time"
 )
 
-// bodyPause is how long a client may send nothing of a body that it has announced.
+// bodyPause is how long a client may send nothing of a body that it has announced, and
+// take nothing of an answer.
 const bodyPause = time.Minute
 
-// limitPauses ends requests whose body stands still for d, so that a slow client
-// cannot hold a connection, and one to an upstream, for ever. A body that moves may
+// limitPauses ends requests whose body or answer stands still for d, so that a slow
+// client cannot hold a connection, and one to an upstream, for ever. What moves may
 // take any time. What next leaves unread is bounded, too: net/http reads some of
 // that before it answers.
 func limitPauses(d time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := http.NewResponseController(w)
+		a := &movingAnswer{ResponseWriter: w, conn: conn, pause: d, shared: r.ProtoMajor > 1}
+		defer a.last()
 		if r.ContentLength == 0 {
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(a, r)
 			return
 		}
-		b := &movingBody{ReadCloser: r.Body, conn: http.NewResponseController(w), pause: d}
+		_ = conn.SetWriteDeadline(time.Time{}) // that of the answer before is not for a 100
+		b := &movingBody{ReadCloser: r.Body, conn: conn, pause: d}
 		b.deadline(time.Now().Add(d), false)
 		defer b.abandon()
 		r.Body = b
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(a, r)
 	})
+}
+
+// movingAnswer gives each write of an answer its own deadline, more or less.
+type movingAnswer struct {
+	http.ResponseWriter
+	conn   *http.ResponseController
+	pause  time.Duration
+	shared bool      // of HTTP/2, where a deadline ends even an answer that waits for its handler
+	set    time.Time // when the deadline was set; zero: there is none
+	begun  bool
+}
+
+// WriteHeader sends a 1xx at once.
+func (a *movingAnswer) WriteHeader(status int) {
+	a.begin()
+	defer a.end()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *movingAnswer) Write(p []byte) (int, error) {
+	a.begin()
+	defer a.end()
+	return a.ResponseWriter.Write(p)
+}
+
+// FlushError is what [http.ResponseController.Flush] calls.
+func (a *movingAnswer) FlushError() error {
+	a.begin()
+	defer a.end()
+	return a.conn.Flush()
+}
+
+// Unwrap lets [http.ResponseController] hijack.
+func (a *movingAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *movingAnswer) begin() {
+	a.begun = true
+	if now := time.Now(); now.Sub(a.set) > a.pause/8 {
+		a.set = now
+		// Twice, since net/http may first wait for a body that nobody has read.
+		_ = a.conn.SetWriteDeadline(now.Add(2 * a.pause)) // a connection without deadlines is a test's
+	}
+}
+
+func (a *movingAnswer) end() {
+	if a.shared {
+		a.set = time.Time{}
+		_ = a.conn.SetWriteDeadline(a.set)
+	}
+}
+
+// last bounds what net/http sends after the handler, unless that took the connection.
+func (a *movingAnswer) last() {
+	if a.begun {
+		a.begin()
+	}
 }
 
 // movingBody gives each read of a body its own deadline. A proxy may go on reading

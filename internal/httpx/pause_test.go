@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,5 +166,113 @@ func TestStreamThatStandsStill(t *testing.T) {
 	client.CloseIdleConnections()
 	if err := stop(); err != nil {
 		t.Errorf("Run() = %v, want nil", err)
+	}
+}
+
+// unread asks a server whose answer is endless, and reads none of it.
+func unread(t *testing.T, s *Server, ended <-chan error, ask func(c net.Conn)) {
+	t.Helper()
+	stop := start(t, s)
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(c)
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("all of an endless answer was written")
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the answer still waits for its client")
+	}
+	_ = c.Close()
+	if err := stop(); err != nil {
+		t.Errorf("Run() = %v, want nil", err)
+	}
+}
+
+func TestAnswerThatStandsStill(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	s := NewServer(ServerConfig{
+		Listener: listen(t), Log: slog.New(slog.DiscardHandler), BodyPause: 100 * time.Millisecond,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.Copy(w, endless{})
+			ended <- err
+		}),
+	})
+	unread(t, s, ended, func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n") })
+}
+
+// A client of HTTP/2 can stop the answer of one stream and leave its connection at work.
+func TestAnswerOfAStreamThatStandsStill(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	s := httptest.NewUnstartedServer(limitPauses(100*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, err := io.Copy(w, endless{})
+		ended <- err
+	})))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	res, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	select {
+	case err := <-ended:
+		if err == nil || res.ProtoMajor != 2 {
+			t.Errorf("%s ended with %v", res.Proto, err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the answer still waits for its client")
+	}
+}
+
+// endless is a body without an end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// An answer may take longer than the pause, and so may its handler between two parts of
+// it; and what the deadline of one answer was, the next one on the connection does not hear of.
+func TestAnswerThatMoves(t *testing.T) {
+	t.Parallel()
+	const pause = 50 * time.Millisecond
+	handler := limitPauses(pause, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Errorf("body: %v", err)
+		}
+		for range 3 {
+			_, _ = io.WriteString(w, "part ")
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Errorf("flush: %v", err)
+			}
+			<-time.After(2 * pause)
+		}
+	}))
+	for _, two := range []bool{false, true} {
+		s := httptest.NewUnstartedServer(handler)
+		s.EnableHTTP2 = two
+		s.StartTLS()
+		for _, body := range []string{"", "hello", ""} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Expect", "100-continue")
+			res, err := s.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || string(text) != "part part part " || (res.ProtoMajor == 2) != two {
+				t.Errorf("%s: %q, %v", res.Proto, text, err)
+			}
+		}
+		s.Close()
 	}
 }
