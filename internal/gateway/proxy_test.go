@@ -197,13 +197,14 @@ func TestUpstreamFailures(t *testing.T) {
 		status  int
 		message string
 	}{
-		"nobody there":       {gone.URL, 502, invalid},
-		"hangs up":           {rawUpstream(t, ""), 502, invalid},
-		"talks nonsense":     {rawUpstream(t, "hello\r\n\r\n"), 502, invalid},
-		"a status of none":   {rawUpstream(t, "HTTP/1.1 042 ?\r\nContent-Length: 0\r\n\r\n"), 502, invalid},
-		"switches unasked":   {rawUpstream(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), 502, invalid},
-		"header without end": {rawUpstream(t, "HTTP/1.1 200 OK\r\nA: "+strings.Repeat("a", 300<<10)), 502, invalid},
-		"says nothing":       {silent.URL, 504, timeout},
+		"nobody there":        {gone.URL, 502, invalid},
+		"hangs up":            {rawUpstream(t, ""), 502, invalid},
+		"talks nonsense":      {rawUpstream(t, "hello\r\n\r\n"), 502, invalid},
+		"a status of none":    {rawUpstream(t, "HTTP/1.1 042 ?\r\nContent-Length: 0\r\n\r\n"), 502, invalid},
+		"switches unasked":    {rawUpstream(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), 502, invalid},
+		"switches to nothing": {rawUpstream(t, "HTTP/1.1 101 Switching Protocols\r\n\r\n"), 502, invalid},
+		"header without end":  {rawUpstream(t, "HTTP/1.1 200 OK\r\nA: "+strings.Repeat("a", 300<<10)), 502, invalid},
+		"says nothing":        {silent.URL, 504, timeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

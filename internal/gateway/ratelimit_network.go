@@ -45,7 +45,7 @@ type visit struct {
 // come at once no more are looked at than the bound allows. A request that is looked at
 // again counts nothing: else a flood would keep open what its own network is to lose.
 func (n *networks) enter(r *request, v *carnet.Verifier, token string) (visit, *refusal) {
-	if n == nil || v.Known(token) {
+	if n == nil || r.again || v.Known(token) {
 		return visit{}, nil
 	}
 	to := visit{n, n.counters.Key(network(r.addr)), r.now}

@@ -44,7 +44,7 @@ func (p *pass) check(ctx context.Context, now time.Time) (valid, known bool) {
 	r := p.request
 	r.now, r.principal, r.answers, r.again = now, nil, nil, true
 	f := p.stage.check(ctx, &r)
-	if false {
+	if f == nil && p.acl != nil {
 		f = p.acl.check(ctx, &r)
 	}
 	if f != nil {
