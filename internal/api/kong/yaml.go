@@ -19,6 +19,7 @@ const (
 	MaxFile  = 64 << 20
 	maxNest  = 32
 	maxNodes = 4 << 20
+	maxOpen  = 1000 // brackets and dashes: what the parser's memory grows with the square of
 )
 
 // placeholder is how decK names a variable of the environment. What it pipes a value
@@ -55,6 +56,9 @@ func parseYAML(data []byte) (Document, error) {
 			return d, nil
 		}
 	}
+	if opensTooMuch(data) {
+		return nil, fault.Newf(fault.Invalid, "the file nests lists and mappings more than %d deep", maxNest)
+	}
 	tree, err := parse(data)
 	if err != nil {
 		return nil, syntaxError(err)
@@ -72,6 +76,32 @@ func parseYAML(data []byte) (Document, error) {
 		return nil, fault.New(fault.Invalid, "the file must be a mapping of keys to values")
 	}
 	return d, nil
+}
+
+// opensTooMuch tells whether data might nest deeper than the parser has memory for. It
+// knows no quotes, so that a file may have no more than [maxOpen] brackets in its texts
+// that nothing closes.
+func opensTooMuch(data []byte) bool {
+	open := 0
+	for line := range bytes.Lines(data) {
+		lead := bytes.TrimLeft(line, " \t-?")
+		open += len(line) - len(lead)
+		most := open
+		for _, c := range lead {
+			switch c {
+			case '[', '{':
+				open++
+			case ']', '}':
+				open = max(open-1, 0)
+			}
+			most = max(most, open)
+		}
+		if most > maxOpen {
+			return true
+		}
+		open = max(open-(len(line)-len(lead)), 0)
+	}
+	return false
 }
 
 // parse takes a panic of the parser, which is not ours, for a malformed file.
