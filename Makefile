@@ -23,7 +23,7 @@ unit: ## not cached: the end-to-end tests build the binary themselves, which the
 	$(GO) test -race -count=1 -timeout 8m ./...
 
 web: setup ## types and tests of the web SDK
-	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent types && npm test
+	cd web && npm run --silent types && npm test
 
 fuzz: ## $(FUZZTIME) for each fuzz target
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz

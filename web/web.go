@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"crypto/sha512"
 	"embed"
 	"encoding/base64"
 	"encoding/json"
@@ -35,14 +36,42 @@ type Options struct {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// Handler serves /sdk/carnet.js and /sdk/carnet-chat.js, which pages of any origin may
-// load, and with a demo the page at / with its parts. All else is not found.
+// scripts are the files that pages of other sites load.
+var scripts = []string{"sdk/carnet.js", "sdk/carnet.global.js", "sdk/carnet-chat.js"}
+
+// Script is a file of the SDK as it is served.
+type Script struct {
+	Path      string // of its address, without the version
+	Version   string // changes with the content; see [Handler]
+	Size      int    // bytes
+	Gzip      int    // bytes, compressed
+	Integrity string // for the attribute of that name (Subresource Integrity)
+	Module    bool   // to be loaded with type=module
+}
+
+// Scripts tells of the files that pages of other sites load.
+func Scripts() []Script {
+	all := make([]Script, len(scripts))
+	for i, name := range scripts {
+		f := open(name)
+		sum := sha512.Sum384(f.plain)
+		all[i] = Script{
+			Path: "/" + name, Version: f.version, Size: len(f.plain), Gzip: len(f.gzipped),
+			Integrity: "sha384-" + base64.StdEncoding.EncodeToString(sum[:]),
+			Module:    !strings.HasSuffix(name, ".global.js"),
+		}
+	}
+	return all
+}
+
+// Handler serves the scripts below /sdk/, which pages of any origin may load, and with a
+// demo the page at / with its parts. All else is not found.
 //
 // Browsers ask each time whether a file has changed. An address with ?v= and the file's
 // version, which is its ETag without quotes, they may keep for good.
 func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
-	for _, name := range []string{"sdk/carnet.js", "sdk/carnet-chat.js"} {
+	for _, name := range scripts {
 		mux.Handle("GET /"+name, anyOrigin(open(name)))
 	}
 	if o.Demo == nil {

@@ -3,6 +3,8 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -44,6 +46,7 @@ func TestHandlerServes(t *testing.T) {
 		"HEAD /":                  {200, "text/html; charset=utf-8"},
 		"/sdk/carnet.js":          {200, "text/javascript; charset=utf-8"},
 		"/sdk/carnet-chat.js":     {200, "text/javascript; charset=utf-8"},
+		"/sdk/carnet.global.js":   {200, "text/javascript; charset=utf-8"},
 		"/demo/demo.js":           {200, "text/javascript; charset=utf-8"},
 		"/demo/demo.css":          {200, "text/css; charset=utf-8"},
 		"/demo/icon.svg":          {200, "image/svg+xml"},
@@ -93,6 +96,35 @@ func TestDemoFacts(t *testing.T) {
 	want := map[string]any{"client_id": "app_1", "bots": []any{"echo", "menu"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("/demo.json (-want +got):\n%s", diff)
+	}
+}
+
+// What is told of a script is true of what is served.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	h := demo()
+	var paths []string
+	for _, s := range Scripts() {
+		paths = append(paths, s.Path)
+		w := get(h, s.Path+"?v="+s.Version)
+		body := w.Body.Bytes()
+		if w.Code != 200 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
+			t.Errorf("%s is not the version %s: %d %q", s.Path, s.Version, w.Code, w.Header().Get("Cache-Control"))
+		}
+		sum := sha512.Sum384(body)
+		if want := "sha384-" + base64.StdEncoding.EncodeToString(sum[:]); s.Integrity != want {
+			t.Errorf("%s: integrity %s, want %s", s.Path, s.Integrity, want)
+		}
+		if zipped := get(h, s.Path, "Accept-Encoding", "gzip").Body.Len(); s.Size != len(body) || s.Gzip != zipped {
+			t.Errorf("%s: %d and %d bytes, want %d and %d", s.Path, s.Size, s.Gzip, len(body), zipped)
+		}
+		if module := bytes.Contains(body, []byte("export{")); s.Module != module {
+			t.Errorf("%s: Module %v, want %v", s.Path, s.Module, module)
+		}
+	}
+	want := []string{"/sdk/carnet.js", "/sdk/carnet.global.js", "/sdk/carnet-chat.js"}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Errorf("scripts (-want +got):\n%s", diff)
 	}
 }
 
@@ -192,7 +224,7 @@ func TestPagePolicy(t *testing.T) {
 			t.Errorf("%s: %s", name, found)
 		}
 	}
-	for _, name := range []string{"/sdk/carnet-chat.js", "/sdk/carnet.js", "/demo/demo.js"} {
+	for _, name := range []string{"/sdk/carnet-chat.js", "/sdk/carnet.js", "/sdk/carnet.global.js", "/demo/demo.js"} {
 		script := get(demo(), name).Body.String()
 		if found := regexp.MustCompile(`\beval\(|\bnew Function\b|innerHTML|document\.write|insertAdjacentHTML`).FindString(script); found != "" {
 			t.Errorf("%s makes code of text: %s", name, found)

@@ -5,18 +5,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
 // browser starts a headless Chromium that ends with the test.
-func browser(t *testing.T) context.Context {
+func browser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -27,7 +24,7 @@ func browser(t *testing.T) context.Context {
 		chromedp.WindowSize(1000, 760),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
 	)
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(options, more...)...)
 	t.Cleanup(stop)
 	return tab(t, allocator)
 }
@@ -121,28 +118,11 @@ func online(t *testing.T, ctx context.Context) {
 	until(t, ctx, "the chat to be open", `document.querySelector("carnet-chat").connection.state.name === "open"`)
 }
 
-// picture writes a screenshot for the documentation if CARNET_PICTURES names a folder.
+// picture takes a screenshot in a colour scheme.
 func picture(t *testing.T, ctx context.Context, scheme string) {
 	t.Helper()
-	do(t, ctx, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return err
-	}))
-	until(t, ctx, "the page to stand still", `[`+element+`, document].flatMap(d => d.getAnimations()).every(a => a.playState !== "running" || a.effect.getComputedTiming().endTime === Infinity)`)
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(png) < 10_000 {
-		t.Errorf("the %s picture has %d bytes: nothing is to be seen", scheme, len(png))
-	}
-	if dir := os.Getenv("CARNET_PICTURES"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, "chat-"+scheme+".png"), png, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	prefer(t, ctx, "prefers-color-scheme", scheme)
+	shoot(t, ctx, "chat-"+scheme)
 }
 
 // TestChatInThePage signs in, chats, reloads, loses its server to kill -9, and goes on.

@@ -43,14 +43,10 @@ func run(root string) error {
 // element is what the demo imports as any page does, by its address.
 const element = "/sdk/carnet-chat.js"
 
-// build returns the files of dist by their names.
-func build(root string) (map[string][]byte, error) {
-	abs, err := filepath.Abs(root)
-	if err != nil {
-		return nil, err
-	}
-	result := api.Build(api.BuildOptions{
-		AbsWorkingDir: abs,
+// bundles are made one by one, since a build has one format.
+var bundles = []api.BuildOptions{
+	{
+		Format: api.FormatESModule,
 		EntryPointsAdvanced: []api.EntryPoint{
 			{InputPath: "sdk/src/index.ts", OutputPath: "sdk/carnet"},
 			{InputPath: "sdk/src/element.ts", OutputPath: "sdk/carnet-chat"},
@@ -59,29 +55,45 @@ func build(root string) (map[string][]byte, error) {
 			{InputPath: "demo/index.html", OutputPath: "demo/index"},
 			{InputPath: "demo/icon.svg", OutputPath: "demo/icon"},
 		},
-		Loader:            map[string]api.Loader{".html": api.LoaderCopy, ".svg": api.LoaderCopy},
-		External:          []string{element},
-		Outdir:            filepath.Join(abs, "dist"),
-		Bundle:            true,
-		Format:            api.FormatESModule,
-		Target:            api.ES2022,
-		TsconfigRaw:       "{}", // tsconfig.json is for checking alone
-		MinifyWhitespace:  true,
-		MinifyIdentifiers: true,
-		MinifySyntax:      true,
-		Charset:           api.CharsetUTF8,
-		LegalComments:     api.LegalCommentsNone,
-	})
-	if len(result.Errors) > 0 {
-		return nil, errors.Join(messages(result.Errors)...)
+	},
+	{ // for a script tag without type=module
+		Format:     api.FormatIIFE,
+		GlobalName: "Carnet",
+		EntryPointsAdvanced: []api.EntryPoint{
+			{InputPath: "sdk/src/index.ts", OutputPath: "sdk/carnet.global"},
+		},
+	},
+}
+
+// build returns the files of dist by their names.
+func build(root string) (map[string][]byte, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
 	}
-	files := make(map[string][]byte, len(result.OutputFiles))
-	for _, f := range result.OutputFiles {
-		name, err := filepath.Rel(filepath.Join(abs, "dist"), f.Path)
-		if err != nil {
-			return nil, err
+	dist := filepath.Join(abs, "dist")
+	files := map[string][]byte{}
+	for _, o := range bundles {
+		o.AbsWorkingDir, o.Outdir = abs, dist
+		o.Bundle = true
+		o.Target = api.ES2022
+		o.TsconfigRaw = "{}" // tsconfig.json is for checking alone
+		o.MinifyWhitespace, o.MinifyIdentifiers, o.MinifySyntax = true, true, true
+		o.Charset = api.CharsetUTF8
+		o.LegalComments = api.LegalCommentsNone
+		o.Loader = map[string]api.Loader{".html": api.LoaderCopy, ".svg": api.LoaderCopy}
+		o.External = []string{element}
+		result := api.Build(o)
+		if len(result.Errors) > 0 {
+			return nil, errors.Join(messages(result.Errors)...)
 		}
-		files[filepath.ToSlash(name)] = f.Contents
+		for _, f := range result.OutputFiles {
+			name, err := filepath.Rel(dist, f.Path)
+			if err != nil {
+				return nil, err
+			}
+			files[filepath.ToSlash(name)] = f.Contents
+		}
 	}
 	return files, nil
 }

@@ -1,6 +1,8 @@
 import { Connection } from "./connection.ts";
 import { CarnetError } from "./error.ts";
 import { type Store, tabStorage } from "./memory.ts";
+import { bySocket } from "./socket.ts";
+import { byTabs } from "./tabs.ts";
 
 export interface Options {
   /** Where Carnet is, e.g. "https://carnet.example"; may be relative to the page. */
@@ -20,7 +22,12 @@ export interface Options {
   readonly loadHistory?: boolean | number | undefined;
   /** true: https only. false: http too. Left out: http on this machine alone. */
   readonly requireHTTPS?: boolean | undefined;
-  /** Where to keep what survives a reload; null for nowhere. Left out: sessionStorage. */
+  /**
+   * "shared": all tabs of this origin take part in one connection, as long as their tokens
+   * are of the same user. Left out: each tab has its own.
+   */
+  readonly tabs?: "shared" | "own" | undefined;
+  /** Where to keep what survives a reload, of this tab alone; null for nowhere. Left out: sessionStorage. */
   readonly storage?: Store | null | undefined;
   /** For tests. Left out: the browser's. */
   readonly WebSocket?: typeof WebSocket | undefined;
@@ -38,9 +45,10 @@ const HISTORY = 20;
 export function connect(options: Options): Connection {
   const base = address(options.url, options.requireHTTPS);
   const { bot, conversation, loadHistory = false } = options;
+  const key = `carnet ${base} ${bot}${conversation ? " " + conversation : ""}`;
+  const dial = bySocket(options.WebSocket ?? WebSocket, `${base}/chat/v1/connect`.replace(/^http/, "ws"));
   return new Connection({
-    socket: options.WebSocket ?? WebSocket,
-    connectURL: `${base}/chat/v1/connect`.replace(/^http/, "ws"),
+    dial: options.tabs === "shared" ? byTabs(dial, key) : dial,
     messagesURL: (id) => `${base}/chat/v1/conversations/${encodeURIComponent(id)}/messages`,
     bot,
     conversation,
@@ -48,7 +56,7 @@ export function connect(options: Options): Connection {
     context: options.context,
     history: loadHistory === true ? HISTORY : Number(loadHistory),
     store: options.storage === undefined ? tabStorage() : options.storage ?? undefined,
-    key: `carnet ${base} ${bot}${conversation ? " " + conversation : ""}`,
+    key,
     signal: options.signal,
   });
 }

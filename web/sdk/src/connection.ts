@@ -1,37 +1,29 @@
 import { backoff } from "./backoff.ts";
 import { Emitter } from "./emitter.ts";
-import { CarnetError } from "./error.ts";
+import { CarnetError, refused } from "./error.ts";
 import type { Events, State } from "./events.ts";
-import { type End, Link } from "./link.ts";
+import { Line, type LineSettings } from "./line.ts";
+import type { Hello } from "./link.ts";
 import { forget, type Memory, recall, remember, type Store } from "./memory.ts";
 import { Outbox, type Pending, type Receipt, type Sent } from "./outbox.ts";
+import { Partials } from "./partials.ts";
 import { Past, type Range } from "./past.ts";
-import { Renewal } from "./renewal.ts";
-import {
-  type ClientFrame, MAX_CONTEXT, type Message, type Page, type Refusal, type ServerFrame, unfit, type Welcome,
-} from "./wire.ts";
+import { MAX_CONTEXT, type Message, type Page, type Refusal, type ServerFrame, unfit, type Welcome } from "./wire.ts";
 
 /** What connect has made of its options. */
-export interface Settings {
-  readonly socket: typeof WebSocket;
-  readonly connectURL: string;
+export interface Settings extends LineSettings {
   readonly messagesURL: (conversation: string) => string;
   readonly bot: string;
-  readonly assertion: () => Promise<string>;
   readonly conversation: string | undefined;
   readonly context: Readonly<Record<string, unknown>> | undefined;
   /** How many past messages to load; 0: none. */
   readonly history: number;
   readonly store: Store | undefined;
   readonly key: string;
-  readonly signal: AbortSignal | undefined;
 }
 
-/** How long the page may take for a token, in milliseconds. */
-const ASSERTION_WITHIN = 30_000;
-
-/** A socket that was open for so long was no failure. */
-const STEADY = 10_000;
+/** So long may messages be without an answer, in milliseconds: no check of a session takes as long. */
+const ACK_WITHIN = 45_000;
 
 /** The server hears of typing no more often. */
 const TYPING_APART = 3_000;
@@ -40,45 +32,39 @@ const TYPING_APART = 3_000;
 export class Connection extends Emitter<Events> {
   readonly #settings: Settings;
   readonly #outbox = new Outbox();
-  readonly #renewal = new Renewal(() => void this.#renew());
-  readonly #listening = new AbortController();
+  readonly #partials = new Partials();
   readonly #memory: Memory;
+  readonly #line: Line;
   readonly #past: Past;
-  #state: State = { name: "connecting" };
-  #link: Link | undefined;
-  #token = "";
-  #attempt = 0;
-  #openedAt = 0;
-  #hasty = false; // the server has not asked to wait
-  #timer: ReturnType<typeof setTimeout> | undefined; // of the next attempt
   #pause: ReturnType<typeof setTimeout> | undefined; // that the server asked for
+  #unanswered: ReturnType<typeof setTimeout> | undefined; // while messages are on their way
   #shown: string | undefined; // the conversation that the page has seen
   #historyDue: boolean;
   #readTo = 0;
   #typedAt = 0;
   #context: Record<string, unknown> | undefined; // not told yet
+  #told: Record<string, unknown> | undefined; // by the last hello
 
   /** Use connect. */
   constructor(settings: Settings) {
     super();
     this.#settings = settings;
-    this.#past = new Past(settings.messagesURL, {
-      current: () => this.#token,
-      renew: async () => (this.#token = await this.#assert()),
-    });
     this.#historyDue = settings.history > 0;
     this.#context = settings.context && { ...settings.context };
     this.#memory = recall(settings.store, settings.key);
     for (const { id, body } of this.#memory.pending) this.#outbox.add(body, id);
-    this.#watch();
-    queueMicrotask(() => {
-      if (settings.signal?.aborted) this.#finish(aborted(settings.signal));
-      else if (this.#state.name !== "closed") void this.#dial();
+    this.#line = new Line(settings, {
+      hello: () => this.#hello(),
+      frame: (f) => this.#hear(f),
+      state: (s) => this.#changed(s),
+      cut: () => this.#cut(),
+      forget: () => this.#forget(),
     });
+    this.#past = new Past(settings.messagesURL, this.#line);
   }
 
   get state(): State {
-    return this.#state;
+    return this.#line.state;
   }
 
   /** The messages that are not stored yet, in order; after a reload also those of the page before. */
@@ -92,8 +78,9 @@ export class Connection extends Emitter<Events> {
    * when the connection closes first: then the message is kept for the next connection.
    */
   send(body: unknown): Sent {
-    if (this.#state.name === "closed") {
-      const done = Promise.reject(this.#state.reason);
+    const { state } = this;
+    if (state.name === "closed") {
+      const done = Promise.reject(state.reason);
       done.catch(() => {});
       return { id: "", done };
     }
@@ -112,22 +99,22 @@ export class Connection extends Emitter<Events> {
     const now = Date.now();
     if (Math.abs(now - this.#typedAt) < TYPING_APART) return;
     this.#typedAt = now;
-    this.#say({ type: "typing" });
+    this.#line.say({ type: "typing" });
   }
 
   /** Tells how far the user has read. */
   read(seq: number): void {
     if (seq <= this.#readTo) return;
     this.#readTo = seq;
-    this.#say({ type: "read", seq });
+    this.#line.say({ type: "read", seq });
   }
 
   /** Sets members of the conversation's context, null to take one away. */
   setContext(set: Readonly<Record<string, unknown>>): void {
     const code = unfit(set, MAX_CONTEXT);
     if (code) throw new CarnetError(code, `the context must be an object of at most ${MAX_CONTEXT} bytes of JSON`);
-    if (this.#state.name === "open") this.#say({ type: "context", set });
-    else this.#context = { ...this.#context, ...set };
+    this.#context = { ...this.#context, ...set };
+    if (this.state.name === "open") this.#tellContext();
   }
 
   /**
@@ -140,14 +127,12 @@ export class Connection extends Emitter<Events> {
 
   /** Tries at once instead of waiting, and makes sure of a socket that seems open. */
   retry(): void {
-    if (this.#state.name === "waiting") void this.#dial();
-    this.#link?.probe();
-    this.#renewal.check();
+    this.#line.retry();
   }
 
   /** Closes for good. What is not stored yet is kept for the next connection of this tab. */
   close(): void {
-    this.#finish(new CarnetError("closed", "the page closed the connection"));
+    this.#line.close(new CarnetError("closed", "the page closed the connection"));
   }
 
   /** Closes, and drops all that this tab remembers of the conversation. Call it on sign-out. */
@@ -156,114 +141,37 @@ export class Connection extends Emitter<Events> {
     forget(this.#settings.store, this.#settings.key);
   }
 
-  // --- the socket's life ---
+  // --- the line's life ---
 
-  async #dial(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#become({ name: "connecting" });
-    try {
-      this.#token = await this.#assert();
-    } catch (error) {
-      return this.#wait(error as CarnetError);
-    }
-    if (this.#state.name !== "connecting") return;
-    const { socket, connectURL, bot, conversation } = this.#settings;
+  #hello(): Omit<Hello, "type" | "token"> {
+    const { bot, conversation } = this.#settings;
     const m = this.#memory;
-    const hello = {
-      type: "hello", token: this.#token, bot, conversation: conversation ?? m.conversation,
-      after: m.cursor, session: m.session, context: this.#context,
-    } as const;
-    try {
-      this.#link = new Link(socket, connectURL, hello, {
-        frame: (f) => this.#hear(f),
-        end: (e) => this.#ended(e),
-      });
-    } catch (cause) {
-      this.#finish(new CarnetError("bad_url", "the browser refuses the address", { cause }));
-    }
-  }
-
-  /** Gets a token. A CarnetError of the page's closes the connection, any other error does not. */
-  async #assert(): Promise<string> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error("no answer in time")), ASSERTION_WITHIN);
-    });
-    try {
-      const token: unknown = await Promise.race([this.#settings.assertion(), late]);
-      if (typeof token !== "string" || token === "") throw new TypeError("the token must be a string");
-      return token;
-    } catch (cause) {
-      if (CarnetError.is(cause)) this.#finish(cause);
-      throw new CarnetError("assertion_failed", "there is no token to sign in with", { cause });
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  #ended({ code, refusal, welcomed }: End): void {
-    this.#link = undefined;
-    if (welcomed && Date.now() - this.#openedAt > STEADY) this.#attempt = 0;
-    const final = code >= 4000 && code < 4500;
-    const error = refused(refusal) ?? new CarnetError(final ? "refused" : "disconnected", `the connection was closed (${code})`);
-    const m = this.#memory;
-    if (!final || welcomed && code === 4401) { // 4401: the token has expired, a new one will do
-      this.#wait(error);
-    } else if (!welcomed && (m.session ?? m.cursor) !== undefined) {
-      // Perhaps what this page remembers was refused: another user's, or of a lost store.
-      m.conversation = m.session = m.cursor = undefined;
-      this.#wait(error);
-    } else {
-      this.#finish(error);
-    }
-  }
-
-  #wait(reason: CarnetError): void {
-    if (this.#state.name === "closed") return;
-    this.#idle();
-    const delay = backoff(this.#attempt++, reason.retryAfter);
-    this.#hasty = reason.retryAfter === undefined;
-    this.#timer = setTimeout(() => void this.#dial(), delay);
-    this.#become({ name: "waiting", retryAt: Date.now() + delay, reason });
-  }
-
-  #finish(reason: CarnetError): void {
-    if (this.#state.name === "closed") return;
-    this.#save();
-    this.#idle();
-    clearTimeout(this.#timer);
-    this.#listening.abort();
-    this.#become({ name: "closed", reason });
-    for (const { id } of this.pending) this.#outbox.settle(id, reason);
-  }
-
-  /** Lets go of the socket and all that hangs on it. */
-  #idle(): void {
-    this.#link?.close();
-    this.#link = undefined;
-    this.#outbox.reset();
-    this.#renewal.stop();
-    clearTimeout(this.#pause);
-  }
-
-  /** Follows what the browser says of the network, the laptop's lid and the page. */
-  #watch(): void {
-    const { signal } = this.#listening;
-    const back = (): void => {
-      if (this.#state.name !== "waiting" || this.#hasty) this.retry();
+    this.#told = this.#context;
+    return {
+      bot, conversation: conversation ?? m.conversation, after: m.cursor, session: m.session, context: this.#context,
     };
-    globalThis.addEventListener?.("online", back, { signal });
-    globalThis.addEventListener?.("offline", () => this.#link?.probe(), { signal });
-    globalThis.document?.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") back();
-    }, { signal });
-    this.#settings.signal?.addEventListener("abort", (e) => this.#finish(aborted(e.target as AbortSignal)), { signal });
   }
 
-  #become(state: State): void {
-    const changed = state.name !== this.#state.name;
-    this.#state = state;
-    if (changed) this.emit("state", state);
+  #changed(state: State): void {
+    this.emit("state", state);
+    if (state.name !== "closed") return;
+    for (const { id } of this.pending) this.#outbox.settle(id, state.reason);
+  }
+
+  #cut(): void {
+    this.#outbox.reset();
+    this.#partials.cut();
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+    this.#answered();
+  }
+
+  /** Another user's, or of a store that is lost: what this page remembers may be why it was refused. */
+  #forget(): boolean {
+    const m = this.#memory;
+    const known = (m.session ?? m.cursor) !== undefined;
+    m.conversation = m.session = m.cursor = undefined;
+    return known;
   }
 
   // --- what the server says ---
@@ -279,20 +187,21 @@ export class Connection extends Emitter<Events> {
       case "nack":
         return this.#nacked(f.id, f.error);
       case "session":
-        this.#memory.session = f.session;
-        if (f.expiresIn !== undefined) this.#renewal.expiresIn(f.expiresIn);
-        return this.#save();
+        return this.#renewed(f.session, f.expiresIn);
       case "delta":
-        return this.emit("delta", { id: f.id, text: f.text });
+        return this.#grow(f.id, f.text);
       case "typing":
         return this.emit("typing", { from: f.from });
       case "read":
-        this.#readTo = Math.max(this.#readTo, f.seq);
+        if (f.seq <= this.#readTo) return;
+        this.#readTo = f.seq;
         return this.emit("read", { seq: f.seq });
       case "context":
         return this.emit("context", { set: f.set });
-      case "secure":
-        return this.emit("secure", f);
+      case "secure": {
+        const { type: _, ...outcome } = f;
+        return this.emit("secure", outcome);
+      }
     }
   }
 
@@ -313,31 +222,44 @@ export class Connection extends Emitter<Events> {
       this.#readTo = 0;
       this.#historyDue = this.#settings.history > 0;
     }
-    this.#context = undefined;
-    this.#openedAt = Date.now();
-    this.#renewal.expiresIn(w.expiresIn);
+    if (this.#context === this.#told) this.#context = undefined;
     this.#save();
-    this.#become({ name: "open" });
+    this.#line.open(w.expiresIn);
     this.emit("session", { conversation: w.conversation, user: w.user, lastSeq: w.lastSeq, resumed });
-    if (this.#readTo > 0) this.#say({ type: "read", seq: this.#readTo });
-    this.#flush();
+    this.#catchUp();
     if (this.#historyDue) void this.#loadHistory();
+  }
+
+  #renewed(session: string, expiresIn: number | undefined): void {
+    this.#memory.session = session;
+    this.#save();
+    if (expiresIn === undefined) return;
+    this.#line.renewed(expiresIn);
+    if (this.#pause === undefined) this.#outbox.release();
+    this.#catchUp();
   }
 
   #deliver(m: Message): void {
     const cursor = this.#memory.cursor ?? 0;
     if (m.seq <= cursor) return;
     if (m.seq > cursor + 1) { // never, says the protocol: then what is missing comes with the next socket
-      return this.#wait(new CarnetError("disconnected", `message ${cursor + 1} is missing`));
+      return this.#line.renounce(`message ${cursor + 1} is missing`);
     }
     this.#memory.cursor = m.seq;
+    this.#partials.end(m.id);
     if (m.from !== "user" || !this.#outbox.has(m.id)) this.#save();
     else this.#stored(m.id, { seq: m.seq, at: m.at }); // its ack was lost with an earlier socket
     this.emit("message", m);
   }
 
+  #grow(id: string, text: string): void {
+    const whole = this.#partials.grow(id, text);
+    if (whole !== undefined) this.emit("delta", { id, text, whole });
+  }
+
   #stored(id: string, receipt: Receipt): void {
     if (!this.#outbox.settle(id, receipt)) return;
+    this.#answered();
     this.#save();
     this.emit("ack", { id, ...receipt });
     this.#flush();
@@ -345,9 +267,10 @@ export class Connection extends Emitter<Events> {
 
   #nacked(id: string, why: Refusal): void {
     if (!this.#outbox.has(id)) return;
+    this.#answered();
     if (why.code === "token_expired") {
       this.#outbox.hold(id);
-      this.#renewal.soon();
+      this.#line.expired();
     } else if (why.retryAfter !== undefined) {
       this.#outbox.hold(id);
       clearTimeout(this.#pause);
@@ -373,15 +296,31 @@ export class Connection extends Emitter<Events> {
 
   // --- what goes out ---
 
-  #say(f: ClientFrame): void {
-    this.#link?.send(f);
+  /** Says what the server has not heard while it was away, or would not listen. */
+  #catchUp(): void {
+    this.#tellContext();
+    if (this.#readTo > 0) this.#line.say({ type: "read", seq: this.#readTo });
+    this.#flush();
+  }
+
+  #tellContext(): void {
+    if (this.#context) this.#line.say({ type: "context", set: this.#context });
+    this.#context = undefined;
   }
 
   #flush(): void {
-    if (this.#state.name === "open") this.#outbox.flush(({ id, body }) => this.#say({ type: "send", id, body }));
+    if (this.state.name !== "open") return;
+    this.#outbox.flush(({ id, body }) => this.#line.say({ type: "send", id, body }));
+    if (this.#outbox.awaits) this.#unanswered ??= setTimeout(() => this.#line.renounce("the server does not answer", true), ACK_WITHIN);
+  }
+
+  #answered(): void {
+    clearTimeout(this.#unanswered);
+    this.#unanswered = undefined;
   }
 
   #release(): void {
+    this.#pause = undefined;
     this.#outbox.release();
     this.#flush();
   }
@@ -391,38 +330,15 @@ export class Connection extends Emitter<Events> {
     remember(this.#settings.store, this.#settings.key, this.#memory);
   }
 
-  async #renew(): Promise<void> {
-    const link = this.#link;
-    try {
-      const token = await this.#assert();
-      if (link === undefined || link !== this.#link) return;
-      this.#token = token;
-      this.#say({ type: "refresh", token });
-      this.#release();
-    } catch {
-      if (link !== undefined && link === this.#link) this.#renewal.soon();
-    }
-  }
-
   async #loadHistory(): Promise<void> {
     const conversation = this.#shown;
     try {
       const page = await this.history({ limit: this.#settings.history });
-      if (conversation !== this.#shown) return;
+      if (conversation !== this.#shown || this.state.name === "closed") return;
       this.#historyDue = false;
       this.emit("history", page);
     } catch {
       // still due with the next socket; until then the page may ask by itself
     }
   }
-}
-
-function refused(r: Refusal): CarnetError;
-function refused(r: Refusal | undefined): CarnetError | undefined;
-function refused(r: Refusal | undefined): CarnetError | undefined {
-  return r && new CarnetError(r.code, r.title, { retryAfter: r.retryAfter });
-}
-
-function aborted(signal: AbortSignal): CarnetError {
-  return new CarnetError("aborted", "the page aborted the connection", { cause: signal.reason });
 }

@@ -2,39 +2,44 @@ import { connect, type Options } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { Banner } from "./element/banner.ts";
 import { Composer } from "./element/composer.ts";
-import { h } from "./element/dom.ts";
+import { h, icon, lock, shield } from "./element/dom.ts";
 import { sheet } from "./element/style.ts";
 import { initial, Transcript } from "./element/transcript.ts";
-import { status } from "./element/words.ts";
+import { Language, type Words } from "./element/words.ts";
 import { CarnetError } from "./error.ts";
-import type { Events, State } from "./events.ts";
+import type { Events, Secure, State } from "./events.ts";
 
 export * from "./index.ts";
+export type { Words } from "./element/words.ts";
 
-/** The connection's events that the element passes on, as carnet-state and so on. */
-const passedOn = ["state", "session", "message", "nack"] as const satisfies (keyof Events)[];
+/** The connection's events, which the element passes on as carnet-state and so on. */
+const passedOn = [
+  "state", "session", "message", "history", "ack", "nack", "delta", "typing", "read", "context", "secure",
+] as const satisfies (keyof Events)[];
 
 /**
  * A conversation to look at and to write in:
  *
  *     <carnet-chat url="https://carnet.example" bot="echo" assertion-url="/session"></carnet-chat>
  *
- * url left out is the page's own origin; label is the name to show in place of the bot's. It
- * connects once it has a bot and a way to get tokens: the property assertion, or assertion-url,
- * an address of the page's own that answers a POST with {"jwt": "…"}. Events of the
- * connection leave it as carnet-state, carnet-session, carnet-message and carnet-nack.
+ * url left out is the page's own origin; label is the name to show in place of the bot's;
+ * tabs is Options.tabs; lang says how days and times are written. It connects once it has
+ * a bot and a way to get tokens: the property assertion, or assertion-url, an address of
+ * the page's own that answers a POST with {"jwt": "…"}. All events of the connection leave
+ * it, named carnet-state, carnet-message and so on.
  */
 export class CarnetChat extends HTMLElement {
-  static readonly observedAttributes = ["url", "bot", "label", "assertion-url"];
+  static readonly observedAttributes = ["url", "bot", "assertion-url", "tabs", "label", "lang", "strings"];
 
   readonly #panel = h("div", { class: "panel", part: "panel" });
   readonly #avatar = h("div", { class: "avatar", part: "avatar", "aria-hidden": "true" });
   readonly #title = h("div", { class: "title", part: "title" });
   readonly #status = h("div", { class: "status", part: "status" });
+  readonly #seal = h("div", { class: "seal", part: "seal", role: "img", hidden: "" });
   readonly #banner = new Banner(() => this.#retry());
   readonly #transcript = new Transcript({
     earlier: () => void this.#earlier(),
-    reply: (text) => void this.#send({ text }),
+    pick: (body) => void this.#send(body),
     again: (body) => this.#send(body),
     seen: (seq) => this.#connection?.read(seq),
   });
@@ -45,20 +50,24 @@ export class CarnetChat extends HTMLElement {
   readonly #look = (): void => this.#transcript.look();
   #assertion: Options["assertion"] | undefined;
   #context: Options["context"];
+  #strings: Partial<Words> | undefined;
+  #language = new Language();
   #connection: Connection | undefined;
+  #state: State = { name: "connecting" };
+  #secure: Secure | undefined;
   #starting = false;
   #paging = false;
 
   constructor() {
     super();
     this.#panel.append(
-      h("header", { part: "header" }, this.#avatar, h("div", {}, this.#title, this.#status)),
+      h("header", { part: "header" }, this.#avatar, h("div", { class: "names" }, this.#title, this.#status), this.#seal),
       this.#banner.element, this.#transcript.element, this.#composer.element,
     );
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet()];
     root.append(this.#panel);
-    this.#show({ name: "connecting" });
+    this.#speak();
   }
 
   /** Gets a token of the user, see Options.assertion. Setting it connects anew. */
@@ -80,6 +89,16 @@ export class CarnetChat extends HTMLElement {
     this.#context = context;
   }
 
+  /** Words in place of the English ones; also the attribute strings, as JSON. They count from here on. */
+  get strings(): Partial<Words> | undefined {
+    return this.#strings;
+  }
+
+  set strings(strings: Partial<Words> | undefined) {
+    this.#strings = strings;
+    this.#speak();
+  }
+
   /** The present connection, if there is one. */
   get connection(): Connection | undefined {
     return this.#connection;
@@ -94,7 +113,8 @@ export class CarnetChat extends HTMLElement {
     document.addEventListener("visibilitychange", this.#look);
     this.#adopt("assertion");
     this.#adopt("context");
-    this.#name();
+    this.#adopt("strings");
+    this.#speak();
     this.#restart();
   }
 
@@ -105,23 +125,28 @@ export class CarnetChat extends HTMLElement {
 
   attributeChangedCallback(name: string, before: string | null, now: string | null): void {
     if (before === now) return;
-    this.#name();
-    if (name !== "label") this.#restart();
+    this.#speak();
+    if (!["label", "lang", "strings"].includes(name)) this.#restart();
   }
 
   /** Takes over a property that the page set before this class was there. */
-  #adopt(name: "assertion" | "context"): void {
+  #adopt(name: "assertion" | "context" | "strings"): void {
     if (!Object.hasOwn(this, name)) return;
     const value = this[name] as never;
     delete (this as Partial<CarnetChat>)[name];
     this[name] = value;
   }
 
-  #name(): void {
+  /** Uses its present words and name. */
+  #speak(): void {
+    const lang = this.lang || this.closest<HTMLElement>("[lang]")?.lang || undefined;
+    this.#language = new Language(this.#strings ?? stringsFrom(this.getAttribute("strings")), lang);
     const name = this.getAttribute("label") ?? this.getAttribute("bot") ?? "";
     this.#avatar.textContent = initial(name);
     this.#title.textContent = name;
-    this.#transcript.name = name;
+    this.#transcript.speak(this.#language, name);
+    this.#composer.language = this.#language;
+    this.#show();
   }
 
   /** Connects anew, once for all that changes at a time. */
@@ -145,13 +170,14 @@ export class CarnetChat extends HTMLElement {
     const bot = this.getAttribute("bot");
     const url = this.getAttribute("url") ?? location.origin;
     const assertion = this.#assertion ?? assertionFrom(this.getAttribute("assertion-url"));
+    const tabs = this.getAttribute("tabs") === "shared" ? "shared" : "own";
     if (!bot || !assertion) return;
     this.#transcript.clear();
     try {
-      this.#connection = connect({ url, bot, assertion, context: this.#context, loadHistory: true });
+      this.#connection = connect({ url, bot, assertion, tabs, context: this.#context, loadHistory: true });
     } catch (error) {
       if (!CarnetError.is(error)) throw error;
-      return this.#show({ name: "closed", reason: error });
+      return this.#become({ name: "closed", reason: error });
     }
     this.#follow(this.#connection);
   }
@@ -159,10 +185,17 @@ export class CarnetChat extends HTMLElement {
   #follow(c: Connection): void {
     const log = this.#transcript;
     for (const p of c.pending) log.await(p);
-    this.#show(c.state);
-    c.on("state", (s) => c === this.#connection && this.#show(s));
+    this.#secure = undefined;
+    this.#become(c.state);
+    c.on("state", (s) => c === this.#connection && this.#become(s));
+    c.on("secure", (s) => {
+      this.#secure = s;
+      this.#show();
+    });
     c.on("session", (s) => {
       if (s.resumed) return;
+      this.#secure = undefined;
+      this.#show();
       log.clear();
       for (const p of c.pending) log.await(p);
     });
@@ -174,17 +207,30 @@ export class CarnetChat extends HTMLElement {
     c.on("message", (m) => log.add(m));
     c.on("ack", ({ id, at }) => log.acknowledge(id, at));
     c.on("nack", ({ id, error }) => log.fail(id, error.message));
-    c.on("delta", ({ id, text }) => log.grow(id, text));
+    c.on("delta", ({ id, whole }) => log.grow(id, whole));
     c.on("typing", ({ from }) => from === "bot" && log.typing());
     for (const type of passedOn) {
       c.on(type, (detail) => this.dispatchEvent(new CustomEvent(`carnet-${type}`, { detail, bubbles: true, composed: true })));
     }
   }
 
-  #show(s: State): void {
-    this.#panel.dataset["state"] = s.name;
-    this.#status.textContent = status[s.name];
-    this.#banner.show(s);
+  #become(s: State): void {
+    this.#state = s;
+    this.#show();
+  }
+
+  /** Shows where the connection and the session stand. */
+  #show(): void {
+    const { name } = this.#state;
+    const language = this.#language;
+    this.#panel.dataset["state"] = name;
+    this.#status.textContent = language.say(name);
+    const seal = name === "locked" ? "expired" : this.#secure && seals[this.#secure.state];
+    this.#seal.hidden = seal === undefined;
+    this.#seal.setAttribute("aria-label", language.say(seal ?? "secured"));
+    this.#seal.replaceChildren(icon(seal === "secured" ? shield : lock));
+    this.#banner.show(this.#state, this.#secure, language);
+    this.#composer.locked = name === "locked";
   }
 
   /** Sends, unless the connection has closed: then it is false, and what was written stays. */
@@ -196,7 +242,7 @@ export class CarnetChat extends HTMLElement {
   }
 
   #retry(): void {
-    if (this.#connection?.state.name === "waiting") this.#connection.retry();
+    if (this.#connection && this.#connection.state.name !== "closed") this.#connection.retry();
     else this.#restart();
   }
 
@@ -214,6 +260,18 @@ export class CarnetChat extends HTMLElement {
     } finally {
       this.#paging = false;
     }
+  }
+}
+
+/** What the lock or the shield says of a session. */
+const seals = { locked: "signIn", unavailable: "unchecked", secured: "secured" } as const;
+
+/** Reads the attribute strings. What is no JSON object says nothing. */
+function stringsFrom(json: string | null): Partial<Words> | undefined {
+  try {
+    return JSON.parse(json ?? "") as Partial<Words>;
+  } catch {
+    return undefined;
   }
 }
 

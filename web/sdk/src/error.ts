@@ -1,3 +1,5 @@
+import type { Refusal } from "./wire.ts";
+
 /** The codes of the SDK's own errors. What the server refuses carries the server's code. */
 export type Code =
   | "bad_url" // connect: url is not an http or https URL
@@ -10,6 +12,7 @@ export type Code =
   | "bad_response" // history: the answer is not one of Carnet's
   | "assertion_failed" // the function that gets tokens failed; it is tried again
   | "disconnected" // the socket closed; it is tried again
+  | "token_expired" // nothing can be sent until there is a new token
   | "refused" // the server closed for good and did not say why
   | "closed" // the page closed the connection
   | "aborted"; // the page's AbortSignal fired
@@ -36,4 +39,9 @@ export class CarnetError extends Error {
   static is(value: unknown): value is CarnetError {
     return value instanceof Error && value.name === "CarnetError" && "code" in value;
   }
+}
+
+/** What the server has said, as an error. */
+export function refused(r: Refusal): CarnetError {
+  return new CarnetError(r.code, r.title, { retryAfter: r.retryAfter });
 }

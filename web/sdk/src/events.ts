@@ -5,10 +5,12 @@ import type { From, Message, Page, ServerFrame, User } from "./wire.ts";
 /**
  * Where a connection stands. It begins with connecting, goes to and fro between open and
  * waiting (for the next attempt, at retryAt in Date.now's milliseconds), and ends closed.
+ * While it is locked, since its token has expired, all can be read and nothing is sent.
  */
 export type State =
   | { readonly name: "connecting" }
   | { readonly name: "open" }
+  | { readonly name: "locked"; readonly reason: CarnetError }
   | { readonly name: "waiting"; readonly retryAt: number; readonly reason: CarnetError }
   | { readonly name: "closed"; readonly reason: CarnetError };
 
@@ -21,6 +23,9 @@ export interface Session {
   readonly resumed: boolean;
 }
 
+/** The outcome of the check that a bot's owner wants of the session. */
+export type Secure = Omit<ServerFrame & { type: "secure" }, "type">;
+
 /** The events and what each carries as its detail. */
 export interface Events {
   state: State;
@@ -32,11 +37,15 @@ export interface Events {
   ack: Receipt & { readonly id: string };
   /** A message that will not be stored. */
   nack: { readonly id: string; readonly error: CarnetError };
-  /** More of an answer that is being written; the message of that id will have it whole. */
-  delta: { readonly id: string; readonly text: string };
+  /**
+   * More of an answer that is being written, and as much as there is of it. The message
+   * of that id takes its place.
+   */
+  delta: { readonly id: string; readonly text: string; readonly whole: string };
   typing: { readonly from: From };
   /** How far the user has read on another page or device. */
   read: { readonly seq: number };
   context: { readonly set: Readonly<Record<string, unknown>> };
-  secure: ServerFrame & { type: "secure" };
+  /** What a check of the session has found: whether the user may write to the bot. */
+  secure: Secure;
 }

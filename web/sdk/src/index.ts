@@ -2,7 +2,8 @@
 export { connect, type Options } from "./client.ts";
 export type { Connection } from "./connection.ts";
 export { CarnetError, type Code } from "./error.ts";
-export type { Events, Session, State } from "./events.ts";
+export type { Events, Secure, Session, State } from "./events.ts";
 export type { Store } from "./memory.ts";
 export type { Pending, Receipt, Sent } from "./outbox.ts";
+export type { Range } from "./past.ts";
 export type { From, Message, Page, User } from "./wire.ts";

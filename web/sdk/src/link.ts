@@ -1,4 +1,4 @@
-import { type ClientFrame, decode, encode, PROTOCOL, type Refusal, type ServerFrame } from "./wire.ts";
+import type { ClientFrame, Refusal, ServerFrame } from "./wire.ts";
 
 /** How long the server may take from the first packet to its welcome, in milliseconds. */
 const WELCOME_WITHIN = 15_000;
@@ -6,8 +6,36 @@ const WELCOME_WITHIN = 15_000;
 /** How long it may take to answer a ping. */
 const PONG_WITHIN = 10_000;
 
-/** The close code of a socket that nobody closed (RFC 6455 §7.1.5). */
+/** The close code of a transport that nobody closed (RFC 6455 §7.1.5). */
 export const LOST = 1006;
+
+/**
+ * Whether the next connection would end like the one that ended with code: the server
+ * says so (4000 to 4499), or could not read a frame (1002) or take its size (1009,
+ * RFC 6455 §7.4.1), and would be sent the same one again.
+ */
+export function isFinal(code: number): boolean {
+  return code === 1002 || code === 1009 || code >= 4000 && code < 4500;
+}
+
+export type Hello = ClientFrame & { readonly type: "hello" };
+
+/** One way to the server and back: a WebSocket, or another tab that has one. */
+export interface Transport {
+  send(f: ClientFrame): void;
+  /** Ends it without a word to its ears. deaf: because the other end answers no more. */
+  close(deaf: boolean): void;
+}
+
+/** What a transport tells, none of it before dial has returned. */
+export interface Ears {
+  /** Whatever comes is a sign of life, also what is no frame. */
+  frame(f: ServerFrame | undefined): void;
+  end(code: number): void;
+}
+
+/** Opens a transport and says hello over it. It throws if the address cannot be used. */
+export type Dial = (hello: Hello, ears: Ears) => Transport;
 
 /** How a link ended. */
 export interface End {
@@ -25,31 +53,26 @@ export interface LinkHandlers {
 }
 
 /**
- * One socket, from the hello to its end. Browsers show pages neither a WebSocket's pings
- * nor that its network is gone, so it asks by itself whenever the server is silent.
+ * One connection, from the hello to its end. Browsers show pages neither a WebSocket's
+ * pings nor that its network is gone, so it asks by itself whenever the server is silent.
  */
 export class Link {
-  readonly #socket: WebSocket;
+  readonly #transport: Transport;
   readonly #handlers: LinkHandlers;
-  readonly #listening = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #interval = 0; // of pings, in milliseconds; 0 before the welcome
   #refusal: Refusal | undefined;
 
-  /** Throws what the WebSocket constructor throws. */
-  constructor(socket: typeof WebSocket, url: string, hello: ClientFrame & { type: "hello" }, handlers: LinkHandlers) {
+  /** Throws what dial throws. */
+  constructor(dial: Dial, hello: Hello, handlers: LinkHandlers) {
     this.#handlers = handlers;
-    this.#socket = new socket(url, PROTOCOL);
+    this.#transport = dial(hello, { frame: (f) => this.#hear(f), end: (code) => this.#end(code) });
     this.#expect(WELCOME_WITHIN);
-    const { signal } = this.#listening;
-    this.#socket.addEventListener("open", () => this.#socket.send(encode(hello)), { signal });
-    this.#socket.addEventListener("message", (e) => this.#hear((e as MessageEvent).data), { signal });
-    this.#socket.addEventListener("close", (e) => this.#end((e as CloseEvent).code), { signal });
   }
 
   /** Sends f if the server has said welcome; else nothing was said, and nothing happens. */
   send(f: ClientFrame): void {
-    if (this.#interval > 0) this.#socket.send(encode(f));
+    if (this.#interval > 0) this.#transport.send(f);
   }
 
   /** Asks the server whether it is there; without an answer the link ends. */
@@ -59,21 +82,19 @@ export class Link {
     this.send({ type: "ping" });
   }
 
-  /** Ends the link without a word to its handlers. */
-  close(code = 1000): void {
+  /** Ends the link without a word to its handlers. deaf: because the server does not answer. */
+  close(deaf = false): void {
     clearTimeout(this.#timer);
-    this.#listening.abort();
     this.#interval = 0;
-    this.#socket.close(code);
+    this.#transport.close(deaf);
   }
 
   #expect(within: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#end(LOST), within);
+    this.#timer = setTimeout(() => this.#end(LOST, true), within);
   }
 
-  #hear(data: unknown): void {
-    const f = decode(data);
+  #hear(f: ServerFrame | undefined): void {
     if (f?.type === "welcome") this.#interval = Math.max(1, f.pingInterval) * 1_000;
     if (this.#interval > 0) {
       clearTimeout(this.#timer);
@@ -85,9 +106,9 @@ export class Link {
     this.#handlers.frame(f);
   }
 
-  #end(code: number): void {
+  #end(code: number, deaf = false): void {
     const end = { code, refusal: this.#refusal, welcomed: this.#interval > 0 };
-    this.close();
+    this.close(deaf);
     this.#handlers.end(end);
   }
 }

@@ -41,14 +41,17 @@ export class Outbox {
     return [...this.#items.values()].map(({ id, body }) => ({ id, body }));
   }
 
-  /** Takes in a message, under its old id if it comes from an earlier page. */
+  /**
+   * Takes in a message as it is now, whatever becomes of its body's objects; under its old
+   * id if it comes from an earlier page.
+   */
   add(body: unknown, id = newID()): Sent {
     let settle!: Pick<Item, "resolve" | "reject">;
     const done = new Promise<Receipt>((resolve, reject) => (settle = { resolve, reject }));
     done.catch(() => {}); // who does not look at done learns it from the nack event
     const refusal = this.#refusal(body);
     if (refusal) settle.reject(refusal);
-    else this.#items.set(id, { id, body, ...settle, out: false });
+    else this.#items.set(id, { id, body: JSON.parse(JSON.stringify(body)), ...settle, out: false });
     return { id, done };
   }
 
@@ -68,11 +71,16 @@ export class Outbox {
     }
   }
 
-  /** The server asked for a pause: the message goes out again after release. */
-  hold(id: string): void {
-    const item = this.#items.get(id);
+  /** Nothing goes out before release; the message of that id then goes out again. */
+  hold(id?: string): void {
+    const item = this.#items.get(id ?? "");
     if (item) item.out = false;
     this.#held = true;
+  }
+
+  /** Whether a message is on its way and has no answer. */
+  get awaits(): boolean {
+    return [...this.#items.values()].some((item) => item.out);
   }
 
   release(): void {
@@ -108,6 +116,6 @@ export class Outbox {
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /** 126 random bits. crypto.randomUUID would want a secure context. */
-function newID(): string {
+export function newID(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(21)), (b) => ALPHABET[b & 63]).join("");
 }

@@ -4,10 +4,12 @@ import { decodePage, type Page } from "./wire.ts";
 /** How long the server may take for a page, in milliseconds. */
 const WITHIN = 15_000;
 
-/** Where tokens come from: the current one, and a new one in place of one that was refused. */
+/** Where tokens come from. */
 export interface Tokens {
-  current(): string;
-  renew(): Promise<string>;
+  /** The one that was given last. */
+  readonly token: string;
+  /** Gets one in place of one that was refused. */
+  replace(): Promise<string>;
 }
 
 export interface Range {
@@ -50,10 +52,10 @@ export class Past {
     const request = { url: this.#url(conversation), before: end, limit };
     let page: Page;
     try {
-      page = await fetchPage({ ...request, token: this.#tokens.current() });
+      page = await fetchPage({ ...request, token: this.#tokens.token });
     } catch (error) {
       if (!CarnetError.is(error) || error.code !== "unauthenticated") throw error;
-      page = await fetchPage({ ...request, token: await this.#tokens.renew() });
+      page = await fetchPage({ ...request, token: await this.#tokens.replace() });
     }
     if (end === this.#oldest && conversation === this.#conversation) this.#oldest = page.messages[0]?.seq ?? end;
     return page;

@@ -5,22 +5,29 @@ const LONGEST = 2 ** 31 - 1;
 const APART = 5_000;
 
 /**
- * Says when a token must be renewed: a minute before it expires, or a fifth of a shorter
- * life. It goes by the seconds that the server counts, so a wrong clock does no harm.
+ * Says when a token must be renewed: in the last minute of its life, or in the last fifth
+ * of a shorter one, spread so that tabs and visitors do not all come at once; and when it
+ * has expired. It goes by the seconds that the server counts, so a wrong clock does no harm.
  */
 export class Renewal {
   readonly #renew: () => void;
+  readonly #expire: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #end: ReturnType<typeof setTimeout> | undefined;
   #due = Infinity; // in Date.now's milliseconds
   #last = -Infinity;
 
-  constructor(renew: () => void) {
+  constructor(renew: () => void, expire: () => void) {
     this.#renew = renew;
+    this.#expire = expire;
   }
 
   /** The token has so many seconds to live. */
   expiresIn(seconds: number): void {
-    this.#at((seconds - Math.min(60, seconds / 5)) * 1_000);
+    const early = Math.min(60, seconds / 5) * (1 + Math.random()) / 2;
+    this.#at((seconds - early) * 1_000);
+    clearTimeout(this.#end);
+    if (seconds * 1_000 <= LONGEST) this.#end = setTimeout(this.#expire, seconds * 1_000);
   }
 
   /** Renews as soon as may be. */
@@ -35,6 +42,7 @@ export class Renewal {
 
   stop(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#end);
     this.#due = Infinity;
   }
 

@@ -167,6 +167,19 @@ describe("coming back", () => {
     expect(b.server.sockets).toHaveLength(1);
   });
 
+  test.each([1002, 1009])("stops after %i, and sends the same frame no more", async (code) => {
+    const b = await open();
+    b.server.stores = false;
+    const sent = b.connection.send("hi");
+    const refused = expect(sent.done).rejects.toMatchObject({ code: "refused" });
+    await settle();
+    b.server.socket.drop(code);
+    await pass(120);
+    await refused;
+    expect(b.states).toEqual(["connecting", "open", "closed"]);
+    expect(b.server.heard("send")).toMatchObject([{ body: { text: "hi" } }]);
+  });
+
   test("an expired token is no end, a refused one is", async () => {
     const b = await open({ storage: null });
     b.server.refuse = () => [4401, { code: "unauthenticated", title: "no" }];
@@ -253,17 +266,44 @@ describe("delivery", () => {
     b.server.socket.tell({ type: "typing" });
     b.server.socket.tell({ type: "read", seq: 3 });
     b.server.socket.tell({ type: "delta", id: "b-1", text: "Once" });
+    b.server.socket.tell({ type: "delta", id: "b-1", text: " upon" });
     b.server.socket.tell({ type: "context", set: { step: 2 } });
     b.server.socket.tell({ type: "secure", state: "locked", reason: "denied", retry_after: 1.5 });
     b.server.socket.tell({ type: "ping" });
     expect(b.events).toMatchObject({
       typing: [{ from: "bot" }, { from: "bot" }],
       read: [{ seq: 3 }],
-      delta: [{ id: "b-1", text: "Once" }],
+      delta: [{ id: "b-1", text: "Once", whole: "Once" }, { id: "b-1", text: " upon", whole: "Once upon" }],
       context: [{ set: { step: 2 } }],
       secure: [{ state: "locked", reason: "denied", retryAfter: 1.5 }],
     });
     expect(b.server.heard("pong")).toHaveLength(1);
+    expect(b.events.secure[0]).not.toHaveProperty("type");
+  });
+
+  test("of an answer that is being written has no holes", async () => {
+    const b = await open();
+    const wholes = (): string[] => b.events.delta.map((d) => d.whole);
+    b.server.socket.tell({ type: "delta", id: "b-1", text: "one " });
+    b.server.socket.drop();
+    await pass(1);
+    b.server.socket.tell({ type: "delta", id: "b-1", text: "three" }); // "two" went unheard
+    b.server.socket.tell({ type: "delta", id: "b-2", text: "another" });
+    expect(wholes()).toEqual(["one ", "another"]);
+    b.server.say({ text: "one two three" }, "bot", "b-1");
+    expect(texts(b.messages)).toEqual(["one two three"]);
+    for (let i = 0; i < 100; i++) b.server.socket.tell({ type: "delta", id: `c-${i}`, text: "x" });
+    b.server.socket.tell({ type: "delta", id: "c-99", text: "y" });
+    expect(wholes().at(-1), "the newest are followed").toBe("xy");
+  });
+
+  test("tells what was read elsewhere, and not what was read here", async () => {
+    const b = await open();
+    b.server.socket.tell({ type: "read", seq: 3 });
+    b.server.socket.tell({ type: "read", seq: 2 });
+    b.connection.read(5);
+    b.server.socket.tell({ type: "read", seq: 5 });
+    expect(b.events.read).toEqual([{ seq: 3 }]);
   });
 });
 
@@ -345,6 +385,13 @@ describe("signs of life", () => {
     b.connection.setContext({ step: null });
     await pass(1);
     expect(b.server.heard("hello").map((h) => h["context"])).toEqual([{ page: "/a" }, { page: "/b", step: null }]);
+    b.server.welcomes = false;
+    b.server.socket.drop();
+    await pass(2);
+    b.connection.setContext({ step: 3 }); // the hello is said, and not answered yet
+    b.server.welcome(b.server.socket, {});
+    await settle();
+    expect(b.server.heard("context").at(-1)).toEqual({ type: "context", set: { step: 3 } });
     expect(() => b.connection.setContext({ big: "x".repeat(11 << 10) })).toThrow(expect.objectContaining({ code: "too_large" }));
   });
 });
@@ -353,36 +400,83 @@ describe("the token", () => {
   test("is renewed before it expires, on the same socket", async () => {
     let n = 0;
     const b = await open({ assertion: async () => `token-${++n}` });
-    await pass(839);
+    await pass(854);
     expect(b.server.heard("refresh")).toEqual([]);
     await pass(1);
     expect(b.server.heard("refresh")).toEqual([{ type: "refresh", token: "token-2" }]);
-    await pass(840);
+    await pass(855);
     expect(b.server.heard("refresh")).toHaveLength(2);
     expect(b.server.sockets).toHaveLength(1);
     expect([...b.storage.items.values()][0]).toContain("sealed-2");
+    expect(b.states).toEqual(["connecting", "open"]);
   });
 
-  test("is asked for again and again while there is none, and the conversation stays", async () => {
+  test("that is not renewed locks writing, and leaves reading", async () => {
     let fail = false;
     const server = new FakeServer();
     server.expiresIn = 50;
     const b = await open({ server, assertion: async () => fail ? Promise.reject(new Error("down")) : "token" });
     fail = true;
     await pass(50);
-    expect(b.assertion.mock.calls.length).toBeGreaterThan(2);
+    expect(b.assertion.mock.calls.length, "it is asked for again and again").toBeGreaterThan(2);
     expect(b.assertion.mock.calls.length).toBeLessThan(5);
-    expect(b.connection.state.name).toBe("open");
+    expect(b.connection.state).toMatchObject({ name: "locked", reason: { code: "token_expired" } });
+
+    const sent = b.connection.send("written meanwhile");
+    b.connection.setContext({ step: 1 });
+    b.connection.setContext({ page: "/a" });
+    server.say({ text: "heard meanwhile" });
+    b.connection.read(1);
+    await settle();
+    expect(texts(b.messages)).toEqual(["heard meanwhile"]);
+    expect(server.heard("send")).toEqual([]);
+    expect(server.heard("context")).toEqual([]);
+    expect(b.connection.pending).toHaveLength(1);
+
     fail = false;
     await pass(5);
     expect(server.heard("refresh")).toHaveLength(1);
+    await expect(sent.done).resolves.toMatchObject({ seq: 2 });
+    expect(server.heard("context")).toEqual([{ type: "context", set: { step: 1, page: "/a" } }]);
+    expect(server.heard("read").at(-1)).toEqual({ type: "read", seq: 1 });
+    expect(b.states).toEqual(["connecting", "open", "locked", "open"]);
+  });
+
+  test("that has expired is asked for at once when the user wants", async () => {
+    let fail = true;
+    const server = new FakeServer();
+    server.expiresIn = 50;
+    const b = await open({ server });
+    b.assertion.mockImplementation(async () => fail ? Promise.reject(new Error("down")) : "token");
+    await pass(53);
+    expect(b.connection.state.name).toBe("locked");
+    fail = false;
+    b.connection.retry();
+    await pass(5);
+    expect(b.connection.state.name).toBe("open");
+  });
+
+  test("that the server calls expired is renewed unseen, or locks if it cannot be", async () => {
+    let fail = false;
+    const b = await open({ assertion: async () => fail ? Promise.reject(new Error("down")) : "token" });
+    b.server.stores = false;
+    const { id } = b.connection.send("hello");
+    await settle();
+    fail = true;
+    b.server.socket.tell({ type: "nack", id, error: { code: "token_expired", title: "refresh it" } });
+    await settle();
+    expect(b.connection.state.name).toBe("locked");
+    b.server.socket.drop();
+    fail = false;
+    await pass(1);
+    expect(b.connection.state.name).toBe("open");
   });
 
   test("of a user who signed out closes", async () => {
     let out = false;
     const b = await open({ assertion: async () => out ? Promise.reject(new CarnetError("signed_out", "bye")) : "token" });
     out = true;
-    await pass(840);
+    await pass(855);
     expect(reason(b.connection.state)).toBe("signed_out");
     expect(b.server.socket.closedWith).toBe(1000);
   });

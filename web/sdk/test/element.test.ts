@@ -2,86 +2,19 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CarnetChat, CarnetError } from "../src/element.ts";
 import { pass, settle } from "./bench.ts";
-import { FakeServer } from "./fakeServer.ts";
+import type { FakeServer } from "./fakeServer.ts";
+import { begin, end, Page, page } from "./page.ts";
 
 let server: FakeServer;
 /** What history answers with; undefined for a fault. */
 let past: (url: URL) => object | undefined;
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 5, 1, 12) });
-  vi.spyOn(Math, "random").mockReturnValue(0.5);
-  server = new FakeServer();
   past = () => ({ messages: [], more: false });
-  vi.stubGlobal("WebSocket", server.WebSocket);
-  vi.stubGlobal("fetch", async (url: URL) => {
-    const page = past(url);
-    return page ? Response.json(page) : new Response("", { status: 502 });
-  });
+  server = begin((url) => past(url));
 });
 
-afterEach(() => {
-  document.body.replaceChildren();
-  sessionStorage.clear();
-  vi.useRealTimers();
-  vi.restoreAllMocks();
-  vi.unstubAllGlobals();
-});
-
-/** An element in the page, with what it shows. */
-class Page {
-  readonly chat = document.createElement("carnet-chat");
-
-  constructor(attributes: Record<string, string> = {}) {
-    for (const [name, value] of Object.entries({ url: "https://carnet.test", bot: "echo", ...attributes })) {
-      this.chat.setAttribute(name, value);
-    }
-    document.body.append(this.chat);
-  }
-
-  all(selector: string): HTMLElement[] {
-    return [...(this.chat.shadowRoot?.querySelectorAll<HTMLElement>(selector) ?? [])];
-  }
-
-  one(selector: string): HTMLElement {
-    const [element] = this.all(selector);
-    if (!element) throw new Error(`there is no ${selector}`);
-    return element;
-  }
-
-  get input(): HTMLTextAreaElement {
-    return this.one("textarea") as HTMLTextAreaElement;
-  }
-
-  get texts(): string[] {
-    return this.all(".text").map((e) => e.textContent);
-  }
-
-  get states(): (string | undefined)[] {
-    return this.all(".message").map((e) => e.dataset["state"]);
-  }
-
-  write(text: string): void {
-    this.input.value = text;
-    this.input.dispatchEvent(new Event("input"));
-  }
-
-  enter(init: KeyboardEventInit = {}): void {
-    this.input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", cancelable: true, ...init }));
-  }
-
-  say(text: string): void {
-    this.write(text);
-    this.enter();
-  }
-}
-
-async function page(attributes: Record<string, string> = {}): Promise<Page> {
-  const p = new Page(attributes);
-  p.chat.assertion = async () => "token";
-  await settle();
-  return p;
-}
+afterEach(end);
 
 describe("<carnet-chat>", () => {
   test("connects when it has what it needs, once", async () => {
@@ -257,7 +190,7 @@ describe("reading", () => {
     server.say({ card: 1 });
     server.say(null);
     expect(p.texts).toEqual([evil, "a string", "This message cannot be shown here.", "This message cannot be shown here."]);
-    expect(p.all(".text *")).toEqual([]);
+    expect(p.all(".words *")).toEqual([]);
   });
 
   test("tells those who listen what is new, by name, and not what is old", async () => {

@@ -19,11 +19,12 @@ export class FakeServer {
   user: Frame = USER;
   expiresIn = 900;
   pingInterval = 25;
-  /** Whether sockets open, hellos are welcomed and sends are stored by themselves. */
+  /** Whether sockets open, hellos are welcomed, sends are stored and tokens taken by themselves. */
   opens = true;
   welcomes = true;
   stores = true;
   pongs = true;
+  refreshes = true;
   /** What a hello is refused with. */
   refuse: ((hello: Frame) => [code: number, error: Frame] | undefined) | undefined;
 
@@ -48,11 +49,10 @@ export class FakeServer {
     return this.sockets.flatMap((s) => s.heard).filter((f) => type === undefined || f["type"] === type);
   }
 
-  /** Stores a message and tells the newest socket. */
+  /** Stores a message and tells all who listen. */
   say(body: unknown, from = "bot", id = `b-${this.stored.length + 1}`): Frame {
-    const m = { type: "message", seq: this.stored.length + 1, id, from, body, at: AT };
-    this.stored.push(m);
-    this.socket.tell(m);
+    const m = this.keep(body, from, id);
+    this.tellAll(m);
     return m;
   }
 
@@ -67,7 +67,11 @@ export class FakeServer {
     const before = this.stored.find((m) => m["id"] === f["id"]);
     const m = before ?? this.keep(f["body"], "user", f["id"]);
     socket.tell({ type: "ack", id: m["id"], seq: m["seq"], at: m["at"] });
-    if (!before) socket.tell(m);
+    if (!before) this.tellAll(m);
+  }
+
+  tellAll(m: Frame): void {
+    for (const s of this.sockets) if (s.welcomed) s.tell(m);
   }
 
   hear(socket: FakeSocket, f: Frame): void {
@@ -87,11 +91,12 @@ export class FakeServer {
         if (this.pongs) socket.tell({ type: "pong" });
         break;
       case "refresh":
-        socket.tell({ type: "session", session: "sealed-2", expires_in: this.expiresIn });
+        if (this.refreshes) socket.tell({ type: "session", session: "sealed-2", expires_in: this.expiresIn });
     }
   }
 
   welcome(socket: FakeSocket, hello: Frame): void {
+    socket.welcomed = true;
     socket.tell({
       type: "welcome", conversation: this.conversation, user: this.user, last_seq: this.stored.length,
       session: "sealed-1", expires_in: this.expiresIn, ping_interval: this.pingInterval,
@@ -108,6 +113,8 @@ export class FakeSocket extends EventTarget {
   readonly heard: Frame[] = [];
   /** The code that the client closed with. */
   closedWith: number | undefined;
+  /** Whether the server tells it what is new. */
+  welcomed = false;
   #open = false;
 
   constructor(server: FakeServer, url: string, protocol: string) {
@@ -131,7 +138,7 @@ export class FakeSocket extends EventTarget {
 
   /** Ends the connection: 1006 is a lost network. */
   drop(code = 1006): void {
-    this.#open = false;
+    this.#open = this.welcomed = false;
     this.dispatchEvent(Object.assign(new Event("close"), { code }));
   }
 
@@ -145,7 +152,7 @@ export class FakeSocket extends EventTarget {
   }
 
   close(code?: number): void {
-    this.#open = false;
+    this.#open = this.welcomed = false;
     this.closedWith ??= code ?? 1005;
   }
 }

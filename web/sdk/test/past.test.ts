@@ -63,6 +63,18 @@ describe("loadHistory", () => {
     expect(calls).toEqual([]);
   });
 
+  test("is not told to a page that has closed meanwhile", async () => {
+    const server = serverWith(3);
+    const works = answer;
+    let give = (): void => {};
+    answer = (url, token) => new Promise((resolve) => (give = () => resolve(works(url, token))));
+    const b = await open({ server, loadHistory: true });
+    b.connection.close();
+    give();
+    await pass(1);
+    expect(b.events.history).toEqual([]);
+  });
+
   test("is tried again with the next socket", async () => {
     const server = serverWith(2);
     const works = answer;

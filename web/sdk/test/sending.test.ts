@@ -88,6 +88,58 @@ describe("send", () => {
     expect(b.events.nack).toEqual([]);
   });
 
+  test("a pause is kept, whatever becomes of the token", async () => {
+    const b = await open();
+    b.server.stores = false;
+    const { id } = b.connection.send("one");
+    await settle();
+    b.server.socket.tell({ type: "nack", id, error: { code: "limited", title: "too many", retry_after: 60 } });
+    b.server.socket.tell({ type: "session", session: "s", expires_in: 900 });
+    b.connection.send("two");
+    expect(bodies(b.server)).toHaveLength(1);
+    await pass(61);
+    expect(bodies(b.server)).toHaveLength(3);
+  });
+
+  test("sends what the body was when it was sent", async () => {
+    const b = begin();
+    const body = { text: "now", at: new Date(0), nothing: undefined, run: () => 1 };
+    b.connection.send(body);
+    body.text = "later";
+    await settle();
+    expect(bodies(b.server)).toEqual([{ text: "now", at: "1970-01-01T00:00:00.000Z" }]);
+  });
+
+  test("leaves a socket that answers pings and no messages, and sends again", async () => {
+    const b = await open();
+    b.server.stores = false;
+    const one = b.connection.send("one");
+    await pass(30);
+    const two = b.connection.send("two");
+    expect(b.states).toEqual(["connecting", "open"]);
+    await pass(14.9);
+    expect(b.server.sockets).toHaveLength(1);
+    b.server.stores = true;
+    await pass(1);
+    await expect(Promise.all([one.done, two.done])).resolves.toMatchObject([{ seq: 1 }, { seq: 2 }]);
+    expect(b.server.sockets).toHaveLength(2);
+    expect(stored(b.server)).toEqual(["one", "two"]);
+  });
+
+  test("stays with a socket that answers slowly", async () => {
+    const b = await open();
+    b.server.stores = false;
+    for (let i = 0; i < 5; i++) b.connection.send(`m${i}`);
+    await settle();
+    for (let i = 0; i < 5; i++) {
+      await pass(40);
+      b.server.store(b.server.socket, b.server.heard("send")[i]!);
+    }
+    await pass(120);
+    expect(b.server.sockets).toHaveLength(1);
+    expect(b.connection.pending).toEqual([]);
+  });
+
   test("leaves no more than 32 without an answer", async () => {
     const b = await open();
     b.server.stores = false;

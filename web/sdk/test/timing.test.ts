@@ -32,19 +32,42 @@ describe("backoff", () => {
 });
 
 describe("Renewal", () => {
-  const begin = (): { renewal: Renewal; at: () => number[] } => {
+  const begin = (): { renewal: Renewal; at: () => number[]; expired: () => number[] } => {
     const times: number[] = [];
-    return { renewal: new Renewal(() => times.push((Date.now() - NOW) / 1_000)), at: () => times };
+    const ends: number[] = [];
+    const now = (): number => (Date.now() - NOW) / 1_000;
+    return { renewal: new Renewal(() => times.push(now()), () => ends.push(now())), at: () => times, expired: () => ends };
   };
 
-  test.each([[900, 840], [300, 240], [100, 80], [10, 8], [1, 0.8], [0, 0]])("of %d seconds is due after %d", (life, due) => {
-    const { renewal, at } = begin();
+  test.each([
+    [900, 0.999, 840], [900, 0, 870], [300, 0.999, 240], [100, 0.999, 80], [100, 0, 90], [10, 0.999, 8], [1, 0.999, 0.8], [0, 0, 0],
+  ])("of %d seconds, at a chance of %d, is due after %d", (life, chance, due) => {
+    vi.spyOn(Math, "random").mockReturnValue(chance);
+    const { renewal, at, expired } = begin();
     renewal.expiresIn(life);
     vi.advanceTimersByTime(life * 1_000 + 1);
-    expect(at()).toEqual([due]);
+    expect(at()).toHaveLength(1);
+    expect(at()[0]).toBeCloseTo(due, 1);
+    expect(expired()).toEqual([life]);
+  });
+
+  test("tells of an end once, and not of one that was put off", () => {
+    const { renewal, expired } = begin();
+    renewal.expiresIn(900);
+    vi.advanceTimersByTime(899_000);
+    renewal.expiresIn(900);
+    vi.advanceTimersByTime(899_000);
+    expect(expired()).toEqual([]);
+    vi.advanceTimersByTime(60_000);
+    expect(expired()).toEqual([899 + 900]);
+    renewal.expiresIn(900);
+    renewal.stop();
+    vi.advanceTimersByTime(1_000_000);
+    expect(expired()).toHaveLength(1);
   });
 
   test("counts anew with each token", () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
     const { renewal, at } = begin();
     renewal.expiresIn(900);
     vi.advanceTimersByTime(800_000);
@@ -94,10 +117,10 @@ describe("Renewal", () => {
     expect(at()).toEqual([]);
   });
 
-  test("of a token for a year does not come at once", () => {
-    const { renewal, at } = begin();
+  test("of a token for a year does not come at once, nor does its end", () => {
+    const { renewal, at, expired } = begin();
     renewal.expiresIn(365 * 86_400);
     vi.advanceTimersByTime(86_400_000);
-    expect(at()).toEqual([]);
+    expect([at(), expired()]).toEqual([[], []]);
   });
 });

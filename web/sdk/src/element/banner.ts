@@ -1,11 +1,11 @@
-import type { State } from "../events.ts";
+import type { Secure, State } from "../events.ts";
 import { h } from "./dom.ts";
-import { trouble, words } from "./words.ts";
+import type { Language } from "./words.ts";
 
 /** Troubles that pass sooner, in milliseconds, are not worth a word. */
 const PATIENCE = 1_500;
 
-/** Says that the connection is not there, and offers to try. */
+/** Says that the connection is not there, or that nothing can be written, and offers to try. */
 export class Banner {
   readonly element: HTMLElement;
   readonly #text = h("span");
@@ -18,22 +18,43 @@ export class Banner {
     this.#button.addEventListener("click", retry);
   }
 
-  show(state: State): void {
+  show(state: State, secure: Secure | undefined, language: Language): void {
     if (state.name === "connecting") return; // what there is to say is true until it is open
-    this.#text.textContent = trouble(state);
-    this.#button.textContent = state.name === "closed" ? words.reconnect : words.now;
+    this.#text.textContent = trouble(state, secure, language);
+    this.#button.textContent = language.say(state.name === "closed" ? "reconnect" : "now");
+    this.#button.hidden = state.name === "open";
     if (this.#text.textContent === "") this.#hide();
-    else if (state.name === "closed") this.#reveal();
-    else this.#timer ??= setTimeout(() => this.#reveal(), PATIENCE);
+    else if (state.name === "waiting") this.#timer ??= setTimeout(() => this.#reveal(), PATIENCE);
+    else this.#reveal();
   }
 
   #reveal(): void {
-    this.element.replaceChildren(this.#text, this.#button);
+    if (!this.#text.isConnected) this.element.replaceChildren(this.#text, this.#button);
   }
 
   #hide(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.element.replaceChildren();
+  }
+}
+
+/** What there is to say of a state that lasts; empty if there is nothing. */
+function trouble(s: State, secure: Secure | undefined, language: Language): string {
+  switch (s.name) {
+    case "waiting":
+      return language.say(navigator.onLine ? "lost" : "offline");
+    case "closed":
+      return s.reason.code === "closed" ? "" : language.say("ended", { why: s.reason.message });
+    case "locked":
+      return language.say("expired");
+  }
+  switch (secure?.state) {
+    case "locked":
+      return secure.message ?? language.say("signIn");
+    case "unavailable":
+      return secure.message ?? language.say("unchecked");
+    default:
+      return "";
   }
 }

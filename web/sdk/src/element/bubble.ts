@@ -1,23 +1,19 @@
 import type { From } from "../wire.ts";
+import { type Choice, contentOf } from "./content.ts";
 import { h } from "./dom.ts";
-import { dayOf, timeOf, words } from "./words.ts";
+import { anchor, markdown } from "./markdown.ts";
+import type { Language } from "./words.ts";
 
 /** Messages of one writer that are so close, in milliseconds, look like one. */
 const CLOSE = 300_000;
 
-/** What can be shown of a message's body. */
-export interface Content {
-  readonly text: string;
-  readonly replies: readonly string[];
-}
-
-/** Reads a body: {text, quick_replies?} or a string. All else has no text to show. */
-export function contentOf(body: unknown): Content {
-  const { text = body, quick_replies: replies } = (body ?? {}) as { text?: unknown; quick_replies?: unknown };
-  return {
-    text: typeof text === "string" ? text : words.unreadable,
-    replies: Array.isArray(replies) ? replies.filter((r) => typeof r === "string" && r !== "") : [],
-  };
+/** What a bubble needs of the transcript that it stands in. */
+export interface Surroundings {
+  readonly language: Language;
+  /** How the writer is called. */
+  readonly name: string;
+  /** The user has picked something in it. */
+  pick(c: Choice): void;
 }
 
 /** One message as it is shown. */
@@ -25,54 +21,94 @@ export class Bubble {
   readonly element: HTMLElement;
   readonly from: From;
   at: Date;
+  readonly #around: Surroundings;
   readonly #day = h("div", { class: "day", part: "day" });
   readonly #text: HTMLElement;
+  readonly #words = h("div", { class: "words", dir: "auto" }); // its direction is not that of the bubble's corners
+  readonly #extras = h("div", { class: "extras" });
   readonly #meta = h("div", { class: "meta", part: "meta" });
+  #spoken = "";
 
-  constructor(from: From, name: string, text: string, at: Date) {
+  constructor(from: From, at: Date, around: Surroundings) {
     this.from = from;
     this.at = at;
-    this.#text = h("div", { class: "text", part: `bubble bubble-${from}`, dir: "auto" }, text);
-    this.element = h("div", { class: `message ${from}` }, h("span", { class: "hidden" }, `${name}: `), this.#text, this.#meta);
+    this.#around = around;
+    this.#text = h("div", { class: "text", part: `bubble bubble-${from}` }, this.#words);
+    this.element = h(
+      "div", { class: `message ${from}` },
+      h("span", { class: "hidden" }, `${around.name}: `), this.#text, this.#extras, this.#meta,
+    );
   }
 
-  get text(): string {
-    return this.#text.textContent;
+  /** What it says, for those who listen. */
+  get spoken(): string {
+    return this.#spoken;
   }
 
-  set text(text: string) {
-    this.#text.textContent = text;
+  /** Shows a body. What the user wrote stays as it was written. */
+  show(body: unknown): void {
+    const { text, buttons, images, replies } = contentOf(body);
+    const nothing = text === "" && buttons.length + images.length + replies.length === 0;
+    this.#write(nothing ? this.#around.language.say("unreadable") : text);
+    this.#extras.replaceChildren(...images.map(({ url, alt }) => h("img", {
+      src: url, alt, part: "image", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer",
+    })));
+    if (buttons.length > 0) this.#extras.append(h("div", { class: "buttons" }, ...buttons.map((b) => this.#button(b))));
+    this.#spoken = [this.#words.textContent, ...images.map((i) => i.alt)].filter(Boolean).join(" ");
+  }
+
+  /** Shows as much of an answer as there is. */
+  grow(text: string): void {
+    this.element.dataset["state"] = "partial";
+    this.element.setAttribute("aria-busy", "true");
+    this.#write(text);
   }
 
   /** It is on its way. */
   pending(): void {
     this.element.dataset["state"] = "pending";
-    this.#meta.replaceChildren(words.sending);
+    this.#meta.replaceChildren(this.#around.language.say("sending"));
   }
 
   /** It has its place. */
   stored(at: Date): void {
     this.at = at;
     this.element.dataset["state"] = "stored";
-    this.#meta.replaceChildren(h("time", { datetime: at.toISOString() }, timeOf(at)));
+    this.element.removeAttribute("aria-busy");
+    this.#meta.replaceChildren(h("time", { datetime: at.toISOString() }, this.#around.language.time(at)));
   }
 
   /** It will not be stored, unless the user tries again. */
   failed(why: string, again: () => void): void {
-    const button = h("button", { type: "button", part: "retry" }, words.again);
+    const { language } = this.#around;
+    const button = h("button", { type: "button", part: "retry" }, language.say("again"));
     button.addEventListener("click", again);
     this.element.dataset["state"] = "failed";
-    this.#meta.replaceChildren(words.notSent(why), " ", button);
+    this.#meta.replaceChildren(language.say("notSent", { why }), " ", button);
   }
 
   /** Shows what is new after the message before it: a day; and what ends before: a group. */
   follow(before: Bubble | undefined): void {
-    const day = dayOf(this.at);
-    const sameDay = before !== undefined && dayOf(before.at) === day;
+    const { language } = this.#around;
+    const day = language.day(this.at);
+    const sameDay = before !== undefined && language.day(before.at) === day;
     if (sameDay) this.#day.remove();
     else this.element.prepend(this.#day);
     this.#day.textContent = day;
     const together = sameDay && before.from === this.from && this.at.getTime() - before.at.getTime() < CLOSE;
     before?.element.classList.toggle("last", !together);
+  }
+
+  #write(text: string): void {
+    this.#text.hidden = text === "";
+    this.#words.replaceChildren(...this.from === "user" ? [text] : markdown(text));
+  }
+
+  #button(b: Choice): HTMLElement {
+    const look = { class: "button", part: "button", dir: "auto" };
+    if (b.url !== undefined) return anchor(b.url, look, b.title);
+    const button = h("button", { type: "button", ...look }, b.title);
+    button.addEventListener("click", () => this.#around.pick(b));
+    return button;
   }
 }

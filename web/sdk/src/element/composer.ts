@@ -1,5 +1,5 @@
 import { arrowUp, h, icon } from "./dom.ts";
-import { words } from "./words.ts";
+import type { Language } from "./words.ts";
 
 export interface ComposerHandlers {
   /** False if the text cannot be sent now: it stays in the field. */
@@ -11,10 +11,9 @@ export interface ComposerHandlers {
 export class Composer {
   readonly element: HTMLFormElement;
   readonly input = h("textarea", {
-    rows: "1", part: "input", "aria-label": words.placeholder, placeholder: words.placeholder,
-    enterkeyhint: "send", autocomplete: "off", dir: "auto",
+    rows: "1", part: "input", enterkeyhint: "send", autocomplete: "off", dir: "auto",
   });
-  readonly #button = h("button", { type: "submit", class: "send", part: "send", "aria-label": words.send, disabled: "" }, icon(arrowUp));
+  readonly #button = h("button", { type: "submit", class: "send", part: "send", disabled: "" }, icon(arrowUp));
   readonly #handlers: ComposerHandlers;
 
   constructor(handlers: ComposerHandlers) {
@@ -24,7 +23,10 @@ export class Composer {
       e.preventDefault();
       this.#submit();
     });
-    this.input.addEventListener("input", () => this.#changed());
+    this.input.addEventListener("input", () => {
+      this.#changed();
+      if (!this.#button.disabled) handlers.typing();
+    });
     this.input.addEventListener("keydown", (e) => {
       // An input method takes Enter for itself; Safari ends composing before it, hence 229.
       if (e.key !== "Enter" || e.shiftKey || e.isComposing || e.keyCode === 229) return;
@@ -33,9 +35,20 @@ export class Composer {
     });
   }
 
+  set language(language: Language) {
+    this.input.placeholder = language.say("placeholder");
+    this.input.setAttribute("aria-label", language.say("placeholder"));
+    this.#button.setAttribute("aria-label", language.say("send"));
+  }
+
+  /** While it is locked, what is written stays, and nothing can be. */
+  set locked(locked: boolean) {
+    this.input.readOnly = locked;
+    this.#changed();
+  }
+
   #changed(): void {
-    this.#button.disabled = this.input.value.trim() === "";
-    if (!this.#button.disabled) this.#handlers.typing();
+    this.#button.disabled = this.input.readOnly || this.input.value.trim() === "";
     this.#fit();
   }
 
@@ -48,7 +61,7 @@ export class Composer {
 
   #submit(): void {
     const text = this.input.value.trim();
-    if (text === "" || !this.#handlers.send(text)) return;
+    if (this.#button.disabled || !this.#handlers.send(text)) return;
     this.input.value = "";
     this.#changed();
     this.input.focus();

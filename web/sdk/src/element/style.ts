@@ -37,11 +37,13 @@ svg { inline-size: 1.25rem; block-size: 1.25rem; fill: none; stroke: currentColo
 
 header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125rem; background: var(--_surface); border-block-end: 1px solid var(--_line); }
 .avatar { flex: none; display: grid; place-items: center; inline-size: 2.5rem; block-size: 2.5rem; border-radius: 50%; background: var(--_accent); color: var(--_on-accent); font-weight: 650; font-size: 1.0625rem; }
+.names { flex: 1; min-inline-size: 0; }
+.seal { flex: none; display: grid; color: var(--_muted); }
 .title { font-weight: 650; line-height: 1.25; overflow-wrap: anywhere; }
 .status { display: flex; align-items: center; gap: .375rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
 .status::before { content: ""; inline-size: .5rem; block-size: .5rem; border-radius: 50%; background: var(--_muted); opacity: .6; }
 [data-state=open] .status::before { background: light-dark(#23936f, #4fcf9f); opacity: 1; }
-[data-state=waiting] .status::before, [data-state=closed] .status::before { background: var(--_danger); opacity: 1; }
+[data-state=waiting] .status::before, [data-state=locked] .status::before, [data-state=closed] .status::before { background: var(--_danger); opacity: 1; }
 
 .banner:not(:empty) { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding: .5rem 1.125rem; font-size: .875rem; background: color-mix(in oklab, var(--_danger) 9%, var(--_surface)); border-block-end: 1px solid var(--_line); }
 .banner button { flex: none; font-weight: 600; color: var(--_danger); padding: .25rem .5rem; margin-inline-end: -.5rem; border-radius: .5rem; }
@@ -64,14 +66,32 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .day { align-self: center; margin-block: .5rem .875rem; font-size: .75rem; font-weight: 600; color: var(--_muted); }
 .message + .message > .day { margin-block-start: 1.25rem; }
 .text { max-inline-size: min(85%, 34rem); padding: .5625rem .9375rem; border-radius: var(--_radius); white-space: pre-wrap; overflow-wrap: anywhere; background: var(--_bubble); }
+.text strong { font-weight: 680; }
+.text a { color: var(--_accent); text-underline-offset: .15em; }
+.text code { font: .9em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: color-mix(in oklab, var(--_text) 8%, transparent); padding: .0625em .3125em; border-radius: .3125rem; }
+.text pre { margin-block: .5rem; padding: .625rem .75rem; border-radius: .625rem; white-space: pre-wrap; background: color-mix(in oklab, var(--_text) 8%, transparent); }
+.text pre code { padding: 0; background: none; }
+.text ul, .text ol { margin-block: .25rem; padding-inline-start: 1.375rem; white-space: normal; }
+.text li { white-space: pre-wrap; padding-block: .0625rem; }
+.text li::marker { color: var(--_muted); }
+.words > :first-child:is(ul, ol, pre) { margin-block-start: 0; }
+.words > :last-child:is(ul, ol, pre) { margin-block-end: 0; }
+.extras:empty { display: none; }
+.extras { max-inline-size: min(85%, 34rem); display: grid; gap: .375rem; justify-items: start; padding-block: .375rem .25rem; }
+.text[hidden] + .extras { padding-block-start: 0; }
+.extras img { display: block; max-inline-size: 100%; max-block-size: 20rem; border-radius: var(--_radius); background: var(--_bubble); color: var(--_muted); font-size: .875rem; }
+.buttons { display: flex; flex-wrap: wrap; gap: .375rem; }
+.button { display: inline-block; padding: .4375rem .9375rem; border-radius: .75rem; border: 1.5px solid color-mix(in oklab, var(--_accent) 65%, transparent); color: var(--_accent); background: var(--_surface); font-size: .9375rem; font-weight: 600; line-height: 1.4; text-decoration: none; overflow-wrap: anywhere; }
+.button:hover { background: color-mix(in oklab, var(--_accent) 10%, var(--_surface)); }
 .bot.last .text { border-end-start-radius: .375rem; }
 .user .text { background: var(--_own); color: var(--_on-own); transition: opacity .2s; }
 .user.last .text { border-end-end-radius: .375rem; }
 .system .text { background: none; padding-block: .25rem; font-size: .875rem; color: var(--_muted); text-align: center; }
-[data-state=pending] .text { opacity: .7; }
+[data-state=pending] .text { opacity: .85; }
+[data-state=partial] .words::after { content: ""; display: inline-block; inline-size: .5rem; block-size: 1em; margin-inline-start: .125rem; vertical-align: text-bottom; border-radius: .125rem; background: var(--_muted); animation: blink 1s infinite steps(2, jump-none); }
 [data-state=failed] .text { background: none; color: var(--_text); box-shadow: inset 0 0 0 1.5px var(--_danger); }
 .meta { font-size: .75rem; line-height: 1.4; color: var(--_muted); padding: .25rem .25rem 0; font-variant-numeric: tabular-nums; }
-.message:not(.last):not([data-state=pending]):not([data-state=failed]) .meta, .system .meta { display: none; }
+.message:not(.last):not([data-state=pending]):not([data-state=failed]) .meta, .system .meta, .meta:empty { display: none; }
 [data-state=failed] .meta { color: var(--_danger); }
 .meta button { font-weight: 650; text-decoration: underline; text-underline-offset: .15em; padding-block: .25rem; }
 
@@ -81,16 +101,18 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .dots i:nth-child(3) { animation-delay: .32s; }
 
 .replies:not(:empty) { display: flex; flex-wrap: wrap; gap: .5rem; padding-block-start: .75rem; }
-.replies button { padding: .4375rem .9375rem; border-radius: 1.25rem; border: 1.5px solid color-mix(in oklab, var(--_accent) 55%, transparent); color: var(--_accent); font-size: .9375rem; font-weight: 550; background: var(--_surface); }
+.replies button { padding: .4375rem .9375rem; border-radius: 1.25rem; border: 1.5px solid color-mix(in oklab, var(--_accent) 65%, transparent); color: var(--_accent); font-size: .9375rem; font-weight: 550; background: var(--_surface); }
 .replies button:hover { background: color-mix(in oklab, var(--_accent) 10%, var(--_surface)); }
 .jump { position: absolute; inset-block-end: .75rem; inset-inline: 0; margin-inline: auto; inline-size: max-content; display: flex; align-items: center; gap: .375rem; padding: .4375rem .875rem; border-radius: 1.25rem; font-size: .8125rem; font-weight: 600; background: var(--_surface); color: var(--_accent); border: 1px solid var(--_line); box-shadow: 0 4px 16px rgb(0 0 0 / .14); }
 .jump svg { inline-size: 1rem; block-size: 1rem; }
 
 .composer { padding: .75rem; background: var(--_surface); border-block-start: 1px solid var(--_line); }
-.field { display: flex; align-items: flex-end; gap: .5rem; padding: .3125rem; border-radius: 1.5rem; background: var(--_canvas); border: 1.5px solid var(--_line); }
+.field { display: flex; align-items: flex-end; gap: .5rem; padding: .3125rem; border-radius: 1.5rem; background: var(--_canvas); border: 1.5px solid color-mix(in oklab, var(--_muted) 80%, var(--_canvas)); }
+.field:has(textarea:read-only) { border-color: var(--_line); }
 .field:focus-within { border-color: var(--_accent); box-shadow: 0 0 0 3px color-mix(in oklab, var(--_accent) 16%, transparent); }
 textarea { flex: 1; min-inline-size: 0; min-block-size: 2.25rem; max-block-size: 9rem; padding: .4rem .75rem; resize: none; border: 0; background: none; field-sizing: content; scrollbar-width: thin; }
 .field textarea:focus-visible { outline: none; }
+textarea:read-only { color: var(--_muted); cursor: not-allowed; }
 textarea::placeholder { color: var(--_muted); opacity: 1; }
 .send { flex: none; display: grid; place-items: center; inline-size: 2.25rem; block-size: 2.25rem; border-radius: 50%; background: var(--_accent); color: var(--_on-accent); transition: scale .1s; }
 .send:disabled { background: var(--_line); color: var(--_muted); cursor: default; }
@@ -99,19 +121,21 @@ textarea::placeholder { color: var(--_muted); opacity: 1; }
 @container (max-width: 24rem) {
   header, .log { padding-inline: .875rem; }
   .composer { padding: .5rem; }
-  .text { max-inline-size: 90%; }
+  .text, .extras { max-inline-size: 90%; }
 }
 @media (prefers-reduced-motion: no-preference) {
   [data-ready] .message:last-child { animation: rise .22s ease-out both; }
 }
 @media (prefers-reduced-motion: reduce) {
-  *, ::before { animation-duration: 1ms !important; animation-iteration-count: 1 !important; transition-duration: 1ms !important; }
+  *, ::before, ::after { animation-duration: 1ms !important; animation-iteration-count: 1 !important; transition-duration: 1ms !important; }
 }
 @media (forced-colors: active) {
   .text, .avatar, .send { border: 1px solid; }
+  [data-state=partial] .words::after, .dots i { background: CanvasText; }
 }
 @keyframes appear { from { opacity: 0; } }
 @keyframes rise { from { opacity: 0; translate: 0 .5rem; } }
+@keyframes blink { from { opacity: 0; } }
 @keyframes breathe { 0%, 60%, 100% { opacity: .35; translate: 0; } 30% { opacity: 1; translate: 0 -.1875rem; } }
 `;
 

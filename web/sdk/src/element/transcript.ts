@@ -1,8 +1,9 @@
 import type { Pending } from "../outbox.ts";
 import type { From, Message } from "../wire.ts";
-import { Bubble, contentOf } from "./bubble.ts";
+import { Bubble } from "./bubble.ts";
+import { bodyOf, type Choice, contentOf } from "./content.ts";
 import { arrowDown, h, icon } from "./dom.ts";
-import { words } from "./words.ts";
+import { Language } from "./words.ts";
 
 /** So near the end, in pixels, new messages are followed. */
 const NEAR = 80;
@@ -10,11 +11,15 @@ const NEAR = 80;
 /** How long dots stay without news, in milliseconds. */
 const TYPING_FOR = 6_000;
 
+/** How long a part of an answer does: a slow bot's, and one that another answer has overtaken. */
+const GROWING_FOR = 60_000;
+const OVERTAKEN_FOR = 3_000;
+
 export interface TranscriptHandlers {
   /** The user wants older messages. */
   earlier(): void;
-  /** The user picked a suggested reply. */
-  reply(text: string): void;
+  /** The user picked a suggested reply, or a button. */
+  pick(body: unknown): void;
   /** The user wants a message sent again; false if that cannot be. */
   again(body: unknown): boolean;
   /** The user sees the end of the conversation, up to seq. */
@@ -26,20 +31,22 @@ export class Transcript {
   readonly element: HTMLElement;
   readonly log: HTMLElement;
   readonly #handlers: TranscriptHandlers;
-  readonly #earlier = h("button", { type: "button", class: "earlier", part: "earlier", hidden: "" }, words.earlier);
+  readonly #earlier = h("button", { type: "button", class: "earlier", part: "earlier", hidden: "" });
   readonly #empty = h("div", { class: "empty", part: "empty", hidden: "" });
   readonly #list = h("div", { class: "list" });
-  readonly #replies = h("div", { class: "replies", role: "group", "aria-label": words.replies, part: "replies" });
+  readonly #replies = h("div", { class: "replies", role: "group", part: "replies" });
   readonly #dots = h("div", { class: "dots", part: "typing", hidden: "" }, h("i"), h("i"), h("i"));
-  readonly #jump = h("button", { type: "button", class: "jump", part: "jump", hidden: "" }, icon(arrowDown), words.jump);
+  readonly #jump = h("button", { type: "button", class: "jump", part: "jump", hidden: "" });
   readonly #announcer = h("div", { class: "hidden", "aria-live": "polite" });
   #name = "";
+  #language = new Language();
   #stored: Bubble[] = [];
   readonly #waiting = new Map<string, { readonly bubble: Bubble; readonly body: unknown }>(); // by message id, in order
   readonly #growing = new Map<string, Bubble>(); // answers being written
   #seq = 0;
   #following = true;
   #typing: ReturnType<typeof setTimeout> | undefined;
+  #stuck: ReturnType<typeof setTimeout> | undefined; // the answers that are being written
 
   constructor(handlers: TranscriptHandlers) {
     this.#handlers = handlers;
@@ -52,20 +59,26 @@ export class Transcript {
     this.#earlier.addEventListener("click", () => handlers.earlier());
     this.#jump.addEventListener("click", () => this.#toEnd("smooth"));
     this.log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.#following && this.#toEnd("instant")).observe(this.log);
+    const sizes = new ResizeObserver(() => this.#following && this.#toEnd("instant"));
+    for (const e of [this.log, this.#list]) sizes.observe(e); // a picture, once loaded, moves the end
   }
 
-  set name(name: string) {
+  /** What it says from here on, and how the bot is called. */
+  speak(language: Language, name: string): void {
+    this.#language = language;
     this.#name = name;
-    this.log.setAttribute("aria-label", words.log(name));
-    this.#empty.replaceChildren(h("span", { class: "avatar", "aria-hidden": "true" }, initial(name)), words.greeting(name));
+    this.log.setAttribute("aria-label", language.say("log", { name }));
+    this.#empty.replaceChildren(h("span", { class: "avatar", "aria-hidden": "true" }, initial(name)), language.say("greeting", { name }));
+    this.#earlier.textContent = language.say("earlier");
+    this.#jump.replaceChildren(icon(arrowDown), language.say("jump"));
+    this.#replies.setAttribute("aria-label", language.say("replies"));
   }
 
   /** Begins another conversation: what was shown goes. */
   clear(): void {
     this.#stored = [];
     this.#waiting.clear();
-    this.#growing.clear();
+    this.#wither();
     this.#seq = 0;
     this.#list.replaceChildren();
     this.#replies.replaceChildren();
@@ -81,7 +94,12 @@ export class Transcript {
   /** Puts older messages before all others; what the user reads stays where it is. */
   prepend(messages: readonly Message[]): void {
     const fromEnd = this.log.scrollHeight - this.log.scrollTop;
-    const older = messages.map((m) => this.#bubbleOf(m));
+    const older = messages.map((m) => {
+      const bubble = this.#bubble(m.from, m.at);
+      bubble.show(m.body);
+      bubble.stored(m.at);
+      return bubble;
+    });
     this.#stored.unshift(...older);
     this.#list.prepend(...older.map((b) => b.element));
     this.#arrange(0, older.length + 1);
@@ -98,10 +116,12 @@ export class Transcript {
   /** Adds a message that has its place. One's own is known by its id. */
   add(m: Message): void {
     const own = m.from === "user" ? this.#waiting.get(m.id)?.bubble : this.#growing.get(m.id);
-    const bubble = own ?? this.#bubbleOf(m);
+    const bubble = own ?? this.#bubble(m.from, m.at);
     this.#waiting.delete(m.id);
     this.#growing.delete(m.id);
-    bubble.text = contentOf(m.body).text;
+    if (m.from === "system") this.#wither(); // it says that an answer does not come
+    else if (m.from === "bot" && this.#growing.size > 0) this.#wither(OVERTAKEN_FOR);
+    bubble.show(m.body);
     bubble.stored(m.at);
     const next = this.#firstWaiting();
     if (!own || bubble.element.nextElementSibling !== next) this.#list.insertBefore(bubble.element, next);
@@ -110,7 +130,7 @@ export class Transcript {
     this.#arrange(this.#stored.length - 1);
     if (m.from !== "user") {
       this.#stopTyping();
-      this.#announce(`${this.#nameOf(m.from)}: ${bubble.text}`);
+      this.#announce(`${this.#nameOf(m.from)}: ${bubble.spoken}`);
     }
     this.#suggest(m);
     this.#moved();
@@ -118,7 +138,8 @@ export class Transcript {
 
   /** Adds a message that is on its way. */
   await({ id, body }: Pending): void {
-    const bubble = new Bubble("user", words.you, contentOf(body).text, new Date());
+    const bubble = this.#bubble("user", new Date());
+    bubble.show(body);
     bubble.pending();
     this.#waiting.set(id, { bubble, body });
     this.#list.append(bubble.element);
@@ -140,21 +161,35 @@ export class Transcript {
       this.#waiting.delete(id);
       waiting.bubble.element.remove();
     });
-    this.#announce(words.notSent(why));
+    this.#announce(this.#language.say("notSent", { why }));
     this.#moved();
   }
 
-  /** Shows more of an answer that is being written. */
+  /** Shows as much of an answer as there is. Those who listen are told when it is whole. */
   grow(id: string, text: string): void {
     let bubble = this.#growing.get(id);
     if (!bubble) {
-      bubble = new Bubble("bot", this.#name, "", new Date());
+      bubble = this.#bubble("bot", new Date());
+      bubble.follow(this.#stored.at(-1));
+      bubble.element.classList.add("last");
       this.#growing.set(id, bubble);
       this.#list.insertBefore(bubble.element, this.#firstWaiting());
       this.#stopTyping();
     }
-    bubble.text += text;
+    bubble.grow(text);
+    this.#wither(GROWING_FOR);
     this.#moved();
+  }
+
+  /** Takes away what was begun, unless it goes on before so many milliseconds have passed. */
+  #wither(after = 0): void {
+    clearTimeout(this.#stuck);
+    if (after > 0) {
+      this.#stuck = setTimeout(() => this.#wither(), after);
+      return;
+    }
+    for (const bubble of this.#growing.values()) bubble.element.remove();
+    this.#growing.clear();
   }
 
   typing(): void {
@@ -179,13 +214,13 @@ export class Transcript {
   }
 
   #nameOf(from: From): string {
-    return { user: words.you, bot: this.#name, system: words.notice }[from];
+    return { user: this.#language.say("you"), bot: this.#name, system: this.#language.say("notice") }[from];
   }
 
-  #bubbleOf(m: Message): Bubble {
-    const bubble = new Bubble(m.from, this.#nameOf(m.from), contentOf(m.body).text, m.at);
-    bubble.stored(m.at);
-    return bubble;
+  #bubble(from: From, at: Date): Bubble {
+    return new Bubble(from, at, {
+      language: this.#language, name: this.#nameOf(from), pick: (c) => this.#handlers.pick(bodyOf(c)),
+    });
   }
 
   /** Shows days and groups anew, of the messages from one to another and what follows them. */
@@ -198,9 +233,9 @@ export class Transcript {
   /** Offers the replies that the newest message suggests. */
   #suggest(m: Message): void {
     const replies = m.from === "bot" ? contentOf(m.body).replies : [];
-    this.#replies.replaceChildren(...replies.map((text) => {
-      const button = h("button", { type: "button", part: "reply", dir: "auto" }, text);
-      button.addEventListener("click", () => this.#handlers.reply(text));
+    this.#replies.replaceChildren(...replies.map((reply: Choice) => {
+      const button = h("button", { type: "button", part: "reply", dir: "auto" }, reply.title);
+      button.addEventListener("click", () => this.#handlers.pick(bodyOf(reply)));
       return button;
     }));
   }

@@ -1,59 +1,79 @@
-import type { State } from "../events.ts";
-
-/** All that the element says, in one place. */
-export const words = {
+/** All that the element says. {name} is the bot's, {why} a reason. */
+export const english = {
   placeholder: "Write a message",
   send: "Send",
-  log: (name: string): string => `Conversation with ${name}`,
+  log: "Conversation with {name}",
   replies: "Suggested replies",
   earlier: "Earlier messages",
   jump: "New messages",
-  greeting: (name: string): string => `Say hello to ${name}`,
+  greeting: "Say hello to {name}",
   you: "You",
   notice: "Notice",
   sending: "Sending…",
-  notSent: (why: string): string => `Not sent: ${why}.`,
+  notSent: "Not sent: {why}.",
   again: "Try again",
   unreadable: "This message cannot be shown here.",
   now: "Try now",
   reconnect: "Reconnect",
   today: "Today",
   yesterday: "Yesterday",
-};
-
-/** What the header says of a state. */
-export const status: { readonly [S in State["name"]]: string } = {
   connecting: "Connecting…",
   open: "Online",
+  locked: "Read only",
   waiting: "No connection",
   closed: "Closed",
+  lost: "The connection is lost. Trying again…",
+  offline: "You are offline. Messages go out when you are back.",
+  ended: "This chat has closed: {why}.",
+  expired: "Your session is over. You can read on; sign in again to write.",
+  signIn: "You need to sign in to continue.",
+  unchecked: "Your session cannot be checked right now. Please try again.",
+  secured: "Your session is confirmed",
 };
 
-/** What the banner says of a state that lasts; empty if there is nothing to say. */
-export function trouble(s: State): string {
-  switch (s.name) {
-    case "waiting":
-      return navigator.onLine ? "The connection is lost. Trying again…" : "You are offline. Messages go out when you are back.";
-    case "closed":
-      return s.reason.code === "closed" ? "" : `This chat has closed: ${s.reason.message}.`;
-    default:
-      return "";
+export type Words = Readonly<typeof english>;
+
+const DAY = 86_400_000;
+
+/** The words, and how days and times are written. */
+export class Language {
+  readonly #words: Words;
+  readonly #hour: Intl.DateTimeFormat;
+  readonly #day: Intl.DateTimeFormat;
+
+  /** strings take the place of the English ones; locale left out is the browser's. */
+  constructor(strings?: Partial<Words> | null, locale?: string) {
+    const own = Object.entries(strings ?? {}).filter(([, word]) => typeof word === "string");
+    this.#words = { ...english, ...Object.fromEntries(own) };
+    this.#hour = format({ hour: "numeric", minute: "2-digit" }, locale);
+    this.#day = format({ weekday: "long", day: "numeric", month: "long" }, locale);
+  }
+
+  say(word: keyof Words, values: { readonly name?: string; readonly why?: string } = {}): string {
+    return this.#words[word].replace(/\{(name|why)\}/g, (_, key: "name" | "why") => values[key] ?? "");
+  }
+
+  time(at: Date): string {
+    return this.#hour.format(at);
+  }
+
+  day(at: Date, now = new Date()): string {
+    const midnight = (d: Date): number => new Date(d).setHours(0, 0, 0, 0);
+    switch (Math.round((midnight(now) - midnight(at)) / DAY)) {
+      case 0:
+        return this.say("today");
+      case 1:
+        return this.say("yesterday");
+      default:
+        return this.#day.format(at);
+    }
   }
 }
 
-const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const hour = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-
-export const timeOf = (at: Date): string => hour.format(at);
-
-export function dayOf(at: Date, now = new Date()): string {
-  const midnight = (d: Date): number => new Date(d).setHours(0, 0, 0, 0);
-  switch (Math.round((midnight(now) - midnight(at)) / 86_400_000)) {
-    case 0:
-      return words.today;
-    case 1:
-      return words.yesterday;
-    default:
-      return day.format(at);
+function format(options: Intl.DateTimeFormatOptions, locale: string | undefined): Intl.DateTimeFormat {
+  try {
+    return new Intl.DateTimeFormat(locale, options);
+  } catch { // a lang that is no language
+    return new Intl.DateTimeFormat(undefined, options);
   }
 }
