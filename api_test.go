@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write testdata/api.txt anew")
 func TestPublicAPI(t *testing.T) {
 	t.Parallel()
 	const golden = "testdata/api.txt"
-	got := exports(t, ".", "carnet") + "\n" + exports(t, "carnettest", "carnettest")
+	got := exports(t, ".", "carnet") + "\n" + exports(t, "carnettest", "carnettest") + "\n" + exports(t, "webhook", "webhook")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

@@ -32,7 +32,7 @@ type App struct {
 
 	Identity        Identity
 	TrustedNetworks []netip.Prefix // where Trusted callers may come from; empty: anywhere
-	Origins         []string       // CORS allow-list, exact origins
+	Origins         []string       // CORS allow-list: exact origins, or http://localhost:*; see ListsOrigin
 	Audience        string         // aud of its session tokens; empty: the chat's URL
 
 	SessionAlgorithm jose.Algorithm // of session tokens; HS*: signed with the newest secret

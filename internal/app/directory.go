@@ -106,7 +106,10 @@ func (d *Directory) All() []*App {
 
 // AllowsOrigin tells whether any enabled app lists origin. A preflight does not
 // say which app it is for.
-func (d *Directory) AllowsOrigin(origin string) bool { return d.latest.Load().origins[origin] }
+func (d *Directory) AllowsOrigin(origin string) bool {
+	origins := d.latest.Load().origins
+	return origins[origin] || origins[onAnyPort(origin)]
+}
 
 // Authenticate returns the enabled app whose secret this is at now. Every
 // refusal is the same [fault.Unauthenticated], and costs the same as far as what

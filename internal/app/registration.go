@@ -71,8 +71,8 @@ func (r Registration) validate(s Signed) error {
 		}
 	}
 	for i, o := range r.Origins {
-		if !exactOrigin(o) {
-			bad(fmt.Sprintf("origins[%d]", i), "%q must be an origin as browsers send it, as in https://www.example.com", o)
+		if !exactOrigin(o) && !wildOrigin(o) {
+			bad(fmt.Sprintf("origins[%d]", i), "%q must be an origin as browsers send it, as in https://www.example.com, or any port of this machine, as in http://localhost:*", o)
 		}
 	}
 	if r.Audience != "" && !printable(r.Audience) {

@@ -25,6 +25,8 @@ type book struct {
 	lag   time.Duration // how long LeaseTurns takes
 	looks int           // calls of LeaseTurns
 	seqs  int64
+
+	reasons []string // of the turns that were given up
 }
 
 func newBook() *book { return &book{turns: map[string][]Turn{}, ready: map[string]time.Time{}} }
@@ -45,7 +47,7 @@ func (b *book) addLeased(conversation string, of ID, text string, until time.Tim
 	}
 	t := Turn{
 		Conversation: conversation, Seq: b.seqs, Bot: of, Kind: Message, MessageID: text,
-		Body: json.RawMessage(fmt.Sprintf(`{"text":%q}`, text)),
+		Body: json.RawMessage(fmt.Sprintf(`{"text":%q}`, text)), At: time.Now(),
 	}
 	leased := len(b.turns[conversation]) == 0 && !until.IsZero()
 	if leased {
@@ -141,7 +143,18 @@ func (b *book) Reply(ctx context.Context, t Turn, a Answer) error {
 	return b.end(ctx, t, words)
 }
 
-func (b *book) GiveUp(ctx context.Context, t Turn) error { return b.end(ctx, t, "given up") }
+func (b *book) GiveUp(ctx context.Context, t Turn, reason string) error {
+	b.mu.Lock()
+	b.reasons = append(b.reasons, reason)
+	b.mu.Unlock()
+	return b.end(ctx, t, "given up")
+}
+
+func (b *book) Stream(_ context.Context, t Turn, d Delta) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.said = append(b.said, t.Conversation+" delta "+d.Text)
+}
 
 func (b *book) end(ctx context.Context, t Turn, words string) error {
 	b.mu.Lock()
@@ -194,6 +207,13 @@ func (b *book) attempt(conversation string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.turns[conversation][0].Attempt
+}
+
+// waiting is how many turns of the conversation have not ended.
+func (b *book) waiting(conversation string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.turns[conversation])
 }
 
 // run starts a runner in the bubble of the test; stop ends it and waits.

@@ -4,7 +4,9 @@ package bot
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -36,12 +38,32 @@ type Turn struct {
 	User         User
 	Context      json.RawMessage // the conversation's, one object
 	Attempt      int             // how often it was leased, this time included
+	// Again is when a turn that had been given up was put back; zero if it never was.
+	Again time.Time
+}
+
+// since is when the time began that the bot has for the turn.
+func (t Turn) since() time.Time {
+	if t.Again.After(t.At) {
+		return t.Again
+	}
+	return t.At
 }
 
 // Reply is one message of an answer.
 type Reply struct {
 	Body json.RawMessage // e.g. {"text":"…"}
+	ID   string          // what its [Delta]s were told under; empty: there were none
 }
+
+// Delta is a part of the text of a [Reply] that is being made.
+type Delta struct {
+	ID   string // the reply's, from [NewReplyID]
+	Text string // what follows on the text so far
+}
+
+// NewReplyID is an id that no client can take in advance.
+func NewReplyID() string { return "bot_" + strings.ToLower(rand.Text()) }
 
 // Answer is what a bot says to a turn. No reply at all is an answer too.
 type Answer struct {
@@ -58,5 +80,28 @@ type Bot interface {
 	Answer(ctx context.Context, t Turn) (Answer, error)
 }
 
+// Streamer is a bot that tells of its answer while it makes it. What it tells is shown
+// and forgotten: what counts is the answer. If it fails after having told something, its
+// next try begins anew, under other ids. tell neither fails nor is called afterwards.
+type Streamer interface {
+	Bot
+	Stream(ctx context.Context, t Turn, tell func(Delta)) (Answer, error)
+}
+
 // Registry has the bots by their names.
 type Registry map[ID]Bot
+
+// Dead is a turn that was given up.
+type Dead struct {
+	ID     int64 // grows with time
+	Turn   Turn  // Attempt is how often the bot was called
+	Reason string
+	Since  time.Time // when it was given up
+}
+
+// MaxDead and DeadFor bound what is kept of turns that were given up: the newest ones,
+// and none for longer.
+const (
+	MaxDead = 10_000
+	DeadFor = 30 * 24 * time.Hour
+)

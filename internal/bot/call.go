@@ -13,6 +13,8 @@ import (
 var (
 	errLeaseLost = errors.New("lease lost")
 	errTimeout   = errors.New("no answer in time")
+	// errNoSurvivor is of a turn that had all its calls, and none that came to an end.
+	errNoSurvivor = errors.New("no node survived the call")
 )
 
 // givenBackWithin is how long a stop waits for a turn to be given back.
@@ -20,7 +22,7 @@ const givenBackWithin = 2 * time.Second
 
 // answer calls the bot for a turn, and ends the turn or lets it be tried again.
 func (c *caller) answer(ctx context.Context, t Turn) {
-	err := errors.New("no node survived the call")
+	err := errNoSurvivor
 	if t.Attempt <= c.Attempts {
 		err = c.call(ctx, t)
 	}
@@ -31,14 +33,23 @@ func (c *caller) answer(ctx context.Context, t Turn) {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), givenBackWithin)
 		defer cancel()
 		c.retry(stop, t, c.Clock())
-	case t.Attempt >= c.Attempts:
-		c.log(ctx, slog.LevelError, "bot given up", t, err)
-		if err := c.Replies.GiveUp(ctx, t); err != nil {
-			c.log(ctx, slog.LevelError, "turn not ended", t, err)
-		}
 	default:
+		c.failed(ctx, t, err)
+	}
+}
+
+// failed has the turn tried again, unless that is of no use or its time is over.
+func (c *caller) failed(ctx context.Context, t Turn, err error) {
+	final, wait := judge(err)
+	next := c.Clock().Add(max(wait, backoff(t.Attempt)))
+	if !final && t.Attempt < c.Attempts && !next.After(t.since().Add(c.GiveUp)) {
 		c.log(ctx, slog.LevelWarn, "bot failed", t, err)
-		c.retry(ctx, t, c.Clock().Add(backoff(t.Attempt)))
+		c.retry(ctx, t, next)
+		return
+	}
+	c.log(ctx, slog.LevelError, "bot given up", t, err)
+	if err := c.Replies.GiveUp(ctx, t, reason(err)); err != nil {
+		c.log(ctx, slog.LevelError, "turn not ended", t, err)
 	}
 }
 
@@ -70,6 +81,9 @@ func (c *caller) ask(ctx context.Context, stop context.CancelCauseFunc, t Turn) 
 		keeper.Wait()
 	}()
 	keeper.Go(func() { c.keep(ctx, stop, t) })
+	if s, ok := c.bot.(Streamer); ok {
+		return s.Stream(ctx, t, func(d Delta) { c.Replies.Stream(ctx, t, d) })
+	}
 	return c.bot.Answer(ctx, t)
 }
 

@@ -14,8 +14,12 @@ type RunnerConfig struct {
 	Turns   turns
 	Replies replies
 
+	// Policies are those of bots that differ from what follows.
+	Policies map[ID]Policy
+
 	Workers  int           // calls of one bot at a time; default 64
 	Attempts int           // calls for one turn until it is given up; default 8
+	GiveUp   time.Duration // after which a turn is not tried again; default 5 min
 	Timeout  time.Duration // of one call; default 1 min
 	Lease    time.Duration // how long a turn is kept from other nodes at a time; default 15 s
 	Poll     time.Duration // how often turns are looked for that nobody told of; default 1 s
@@ -42,6 +46,9 @@ func NewRunner(c RunnerConfig) (*Runner, error) {
 	if c.Attempts == 0 {
 		c.Attempts = 8
 	}
+	if c.GiveUp == 0 {
+		c.GiveUp = 5 * time.Minute
+	}
 	if c.Timeout == 0 {
 		c.Timeout = time.Minute
 	}
@@ -59,7 +66,7 @@ func NewRunner(c RunnerConfig) (*Runner, error) {
 	}
 	r := &Runner{c: c, callers: map[ID]*caller{}}
 	for id, b := range c.Bots {
-		r.callers[id] = &caller{RunnerConfig: c, id: id, bot: b, wake: make(chan struct{}, 1)}
+		r.callers[id] = &caller{RunnerConfig: c.with(c.Policies[id]), id: id, bot: b, wake: make(chan struct{}, 1)}
 	}
 	return r, nil
 }

@@ -24,8 +24,11 @@ type turns interface {
 // the answer, and does nothing if the turn had ended before.
 type replies interface {
 	Reply(ctx context.Context, t Turn, a Answer) error
-	// GiveUp tells the user that there will be no answer.
-	GiveUp(ctx context.Context, t Turn) error
+	// GiveUp tells the user that there will be no answer, and keeps the turn with the
+	// reason among the dead ones.
+	GiveUp(ctx context.Context, t Turn, reason string) error
+	// Stream shows a part of an answer that is being made. It is not kept.
+	Stream(ctx context.Context, t Turn, d Delta)
 	// Typing shows that an answer is being made.
 	Typing(ctx context.Context, t Turn)
 }

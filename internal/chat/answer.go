@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,14 +42,14 @@ func draftReplies(replies []bot.Reply) ([]Draft, error) {
 		if !json.Valid(r.Body) {
 			return nil, fault.BadField(field, "must be JSON")
 		}
-		// A random id, so that no client can take it in advance.
-		drafts[i] = Draft{ID: "bot_" + randomName(), From: FromBot, Body: r.Body}
+		drafts[i] = Draft{ID: cmp.Or(r.ID, bot.NewReplyID()), From: FromBot, Body: r.Body}
 	}
 	return drafts, nil
 }
 
-// GiveUp ends a turn without an answer, and says so unless nobody asked.
-func (e *Engine) GiveUp(ctx context.Context, t bot.Turn) error {
+// GiveUp ends a turn without an answer, and says so unless nobody asked. The store
+// keeps the turn with the reason.
+func (e *Engine) GiveUp(ctx context.Context, t bot.Turn, reason string) error {
 	var drafts []Draft
 	if t.Kind == bot.Message {
 		drafts = []Draft{{
@@ -56,22 +57,38 @@ func (e *Engine) GiveUp(ctx context.Context, t bot.Turn) error {
 			Body: json.RawMessage(`{"text":"The bot could not answer this message."}`),
 		}}
 	}
-	return e.finish(ctx, t, drafts, nil)
+	ms, ended, err := e.c.Store.DropTurn(ctx, t, reason, drafts, e.now())
+	return e.finished(ctx, t, ms, ended, err)
+}
+
+// Stream shows the sessions of a turn's conversation a part of an answer that is being
+// made. The answer has it all, under the same id.
+func (e *Engine) Stream(ctx context.Context, t bot.Turn, d bot.Delta) {
+	e.hint(ctx, ID(t.Conversation), event{Delta: &delta{d.ID, d.Text}})
 }
 
 // Typing tells the sessions of a turn's conversation that the bot is at work.
 func (e *Engine) Typing(ctx context.Context, t bot.Turn) {
-	id := ID(t.Conversation)
+	e.hint(ctx, ID(t.Conversation), event{Typing: FromBot})
+}
+
+// hint tells all sessions of a conversation what is not stored.
+func (e *Engine) hint(ctx context.Context, id ID, ev event) {
 	if r := e.room(id); r != nil {
 		r.mu.Lock()
-		r.tell(nil, func(k Sink) { k.Typing(FromBot) })
+		r.hint(ev)
 		r.mu.Unlock()
 	}
-	e.publish(ctx, id, event{Typing: FromBot})
+	e.publish(ctx, id, ev)
 }
 
 func (e *Engine) finish(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage) error {
 	ms, ended, err := e.c.Store.FinishTurn(ctx, t, drafts, object, e.now())
+	return e.finished(ctx, t, ms, ended, err)
+}
+
+// finished tells of what the commit that ended a turn has added.
+func (e *Engine) finished(ctx context.Context, t bot.Turn, ms []Message, ended bool, err error) error {
 	e.storeTrouble.note(ctx, err)
 	if err != nil || !ended || len(ms) == 0 {
 		return err

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
 )
@@ -109,13 +111,13 @@ func TestGiveUp(t *testing.T) {
 		m := newMemory()
 		n := start(t, m, newDirect())
 		s, k := n.open(t, hello)
-		if err := n.GiveUp(t.Context(), lease(t, n)); err != nil {
+		if err := n.GiveUp(t.Context(), lease(t, n), "gone"); err != nil {
 			t.Fatal(err)
 		}
 		k.want(t) // nobody asked to be welcomed
 		s.Send("a", body("x"))
 		k.want(t, "ack a 1", "message 1 user a")
-		if err := n.GiveUp(t.Context(), lease(t, n)); err != nil {
+		if err := n.GiveUp(t.Context(), lease(t, n), "gone"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -123,11 +125,38 @@ func TestGiveUp(t *testing.T) {
 		if len(kept.turns) != 0 || len(kept.messages) != 2 {
 			t.Fatalf("stored %+v", kept)
 		}
+		if diff := cmp.Diff([]string{"gone", "gone"}, kept.dead); diff != "" {
+			t.Errorf("kept reasons (-want +got):\n%s", diff)
+		}
 		last := kept.messages[1]
 		if last.From != FromSystem || !strings.Contains(string(last.Body), "could not answer") {
 			t.Errorf("message %+v", last)
 		}
 		k.want(t, "message 2 system "+last.ID)
+	})
+}
+
+// TestStream tells of an answer on two nodes before it is committed.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(), newDirect()
+		here, there := start(t, m, b), start(t, m, b)
+		s, k := here.open(t, hello)
+		_, phone := there.open(t, hello)
+		turn, id := lease(t, here), bot.NewReplyID()
+		here.Stream(t.Context(), turn, bot.Delta{ID: id, Text: "he"})
+		here.Stream(t.Context(), turn, bot.Delta{ID: id, Text: "llo <"})
+		k.want(t, "delta "+id+" he", "delta "+id+" llo <")
+		phone.want(t, "delta "+id+" he", "delta "+id+" llo <")
+		if kept := m.of(s.Conversation().ID); len(kept.messages) != 0 {
+			t.Fatalf("stored %+v", kept)
+		}
+		if err := here.Reply(t.Context(), turn, bot.Answer{Replies: []bot.Reply{{ID: id, Body: body("hello <")}}}); err != nil {
+			t.Fatal(err)
+		}
+		k.want(t, "message 1 bot "+id)
+		phone.want(t, "message 1 bot "+id)
 	})
 }
 

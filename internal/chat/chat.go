@@ -93,6 +93,9 @@ type Sink interface {
 	Nack(id string, e *fault.Error)
 	Typing(from From)
 	Read(seq int64)
+	// Delta is a part of the text of a message that is being written. It may be lost:
+	// the message has it all.
+	Delta(id, text string)
 	// Reconnect asks the client to come back after the time given, to this node or
 	// another, and closes the connection.
 	Reconnect(after time.Duration)

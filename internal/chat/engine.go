@@ -178,6 +178,12 @@ func (e *Engine) begin(ctx context.Context, h Hello) (Conversation, error) {
 		ID: ID("cnv_" + randomName()), Bot: h.Bot, User: h.User,
 		Context: json.RawMessage("{}"), Created: e.now(),
 	}
+	if len(h.Context) > 0 { // the welcome has it
+		var err error
+		if c.Context, err = mergeObjects(nil, h.Context); err != nil {
+			return Conversation{}, err
+		}
+	}
 	if err := e.c.Store.AddConversation(ctx, c, true); err != nil {
 		return Conversation{}, err
 	}

@@ -18,6 +18,13 @@ type event struct {
 	Messages []message `json:"messages,omitempty"` // the newest ones, in order
 	Typing   From      `json:"typing,omitempty"`
 	Read     int64     `json:"read,omitempty"`
+	Delta    *delta    `json:"delta,omitempty"`
+}
+
+// delta is a [bot.Delta] as it travels on the bus.
+type delta struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
 }
 
 // message is a [Message] as it travels on the bus.

@@ -97,6 +97,7 @@ func (e *ear) Message(m Message) {
 }
 func (e *ear) Ack(id string, seq int64, _ time.Time) { e.note("ack %s %d", id, seq) }
 func (e *ear) Nack(id string, f *fault.Error)        { e.note("nack %s %s %s", id, f.Kind, f.Field) }
+func (e *ear) Delta(id, text string)                 { e.note("delta %s %s", id, text) }
 func (e *ear) Typing(from From)                      { e.note("typing %s", from) }
 func (e *ear) Read(seq int64)                        { e.note("read %d", seq) }
 func (e *ear) Reconnect(after time.Duration) {

@@ -31,6 +31,7 @@ type record struct {
 	turns    []bot.Turn // unfinished, oldest first
 	ready    time.Time  // when the oldest turn may be leased
 	welcomes int
+	dead     []string // reasons of the turns that were given up
 }
 
 func free(ctx context.Context, _ string) error { return ctx.Err() }
@@ -210,6 +211,14 @@ func (m *memory) FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, obj
 		}
 		return nil
 	})
+	return ms, ended, err
+}
+
+func (m *memory) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []Draft, at time.Time) ([]Message, bool, error) {
+	ms, ended, err := m.FinishTurn(ctx, t, drafts, nil, at)
+	if ended {
+		err = m.use(ctx, "drop", ID(t.Conversation), func(r *record) error { r.dead = append(r.dead, reason); return nil })
+	}
 	return ms, ended, err
 }
 

@@ -71,12 +71,20 @@ func (r *room) hear(data []byte) {
 		r.known = ev.Seq
 		r.catchUp()
 	}
-	if ev.Typing != "" {
-		r.tell(nil, func(k Sink) { k.Typing(ev.Typing) })
-	}
+	r.hint(ev)
 	if ev.Read > r.read {
 		r.read, r.saved = ev.Read, max(r.saved, ev.Read)
 		r.tell(nil, func(k Sink) { k.Read(ev.Read) })
+	}
+}
+
+// hint tells the sessions what of an event is not stored.
+func (r *room) hint(ev event) {
+	if ev.Typing != "" {
+		r.tell(nil, func(k Sink) { k.Typing(ev.Typing) })
+	}
+	if d := ev.Delta; d != nil {
+		r.tell(nil, func(k Sink) { k.Delta(d.ID, d.Text) })
 	}
 }
 

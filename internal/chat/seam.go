@@ -37,6 +37,9 @@ type messages interface {
 	// FinishTurn commits the drafts, the end of the turn and the context, which nil
 	// leaves as it is. False: the turn had ended before, and nothing was written.
 	FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage, at time.Time) ([]Message, bool, error)
+	// DropTurn is FinishTurn for a turn that is given up, which it keeps with the reason
+	// among the dead ones.
+	DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []Draft, at time.Time) ([]Message, bool, error)
 	// MessagesBefore and MessagesAfter answer those next to a sequence number, oldest
 	// first. Before 0 is before the end.
 	MessagesBefore(ctx context.Context, id ID, before int64, limit int) ([]Message, error)

@@ -343,6 +343,7 @@ func (l *line) Nack(string, *fault.Error) {
 	l.broken = true // come back and send it again
 }
 
+func (l *line) Delta(string, string)    {}
 func (l *line) Typing(From)             {}
 func (l *line) Read(int64)              {}
 func (l *line) Reconnect(time.Duration) {}

@@ -45,10 +45,12 @@ type commands struct {
 	Revoke      revokeCommand      `cmd:"" help:"Take tokens back before they expire."`
 	Consumers   consumersCommand   `cmd:"" help:"Look at and change the gateway's consumers."`
 	Credentials credentialsCommand `cmd:"" help:"Look at and import the credentials of consumers."`
+	Turns       turnsCommand       `cmd:"" help:"Look at and retry what bots did not answer."`
 	Import      importCommand      `cmd:"" help:"Take over what another gateway has."`
 	Export      exportCommand      `cmd:"" help:"Write what the gateway has for another one."`
 	Diff        diffCommand        `cmd:"" help:"Show what an import would change."`
 	Health      healthCommand      `cmd:"" help:"Ask the node whether it is ready."`
+	SDK         sdkCommand         `cmd:"" name:"sdk" help:"Look at the web SDK that this program serves."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

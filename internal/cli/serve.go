@@ -55,7 +55,7 @@ func (c serveCommand) Run(s *shell) error {
 			if err != nil {
 				return err
 			}
-			o.Demo = demo.Page
+			o.Demo, o.DemoKore = demo.Page, demo.Kore
 			o.Ready = func() { fmt.Fprint(s.Out, server.Welcome(cfg, demo.EnvFile)) }
 		}
 		node, err := server.NewServer(ctx, core, o)

@@ -6,7 +6,6 @@ package config
 import (
 	"net/netip"
 
-	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -122,10 +121,11 @@ type Limits struct {
 
 // Chat is about conversations.
 type Chat struct {
-	Bots             []bot.ID   `yaml:"bots" enum:"echo,menu" doc:"Built-in bots to talk to"`
+	Bots             Bots       `yaml:"bots" doc:"Who there is to talk to, by name; a list of names is enough for built-in bots"`
 	ConnectionsPerIP int        `yaml:"connections_per_ip" doc:"Sockets of one address at a time"`
 	ConnectsPerIP    limit.Rate `yaml:"connects_per_ip" doc:"Attempts of one address to connect"`
 	SendsPerUser     limit.Rate `yaml:"sends_per_user" doc:"Messages of one user"`
+	Kore             Kore       `yaml:"kore"`
 }
 
 // The key sets that every node has.

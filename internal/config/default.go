@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/api/kong"
-	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -46,10 +45,11 @@ func Default() *Config {
 		},
 		Admin: Admin{KongVersion: kong.Kong3, Authentication: "secret"},
 		Chat: Chat{
-			Bots:             []bot.ID{"echo", "menu"},
+			Bots:             Bots{"echo": {Type: "echo"}, "menu": {Type: "menu"}},
 			ConnectionsPerIP: 256,
 			ConnectsPerIP:    limit.Rate{N: 1200, Per: time.Minute},
 			SendsPerUser:     limit.Rate{N: 600, Per: time.Minute},
+			Kore:             Kore{Prefix: "/api/", TokenTTL: Duration(24 * time.Hour)},
 		},
 		Gateway: gateway.Config{Cache: 40 << 20, CredentialCache: 64 << 20, Counters: 64 << 20, RefusedPerIP: limit.Rate{N: 600, Per: time.Minute}},
 	}
@@ -88,6 +88,7 @@ func (c *Config) complete() {
 	c.MasterKeys.Signing = c.keySource(c.MasterKeys.Signing, "signing.key")
 	c.MasterKeys.Data = c.keySource(c.MasterKeys.Data, "data.key")
 	c.Devices.complete()
+	c.Chat.complete()
 }
 
 // publicURL is where a client on this machine reaches the token service.

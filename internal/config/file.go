@@ -102,6 +102,8 @@ func (r *reader) value(path string, n ast.Node, v reflect.Value, m member) {
 			return
 		}
 		r.list(path, list, v, m)
+	case isListed(t):
+		r.listed(path, n, v)
 	default:
 		node, ok := n.(ast.MapNode)
 		if !ok {
@@ -207,8 +209,25 @@ func (r *reader) mapping(path string, n ast.MapNode, v reflect.Value) {
 	}
 }
 
-// entry sets one value of a map: a key set, over the default that is there, or a word
-// or list of words.
+// listed sets a map of which a list of names will do.
+func (r *reader) listed(path string, n ast.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	switch node := n.(type) {
+	case ast.MapNode:
+		r.mapping(path, node, v)
+	case *ast.SequenceNode:
+		var names []string
+		r.list(path, node, reflect.ValueOf(&names).Elem(), member{})
+		if err := parseScalar(v, strings.Join(names, ",")); err != nil && len(r.problems) == 0 {
+			r.bad(start(n), path, err.Error())
+		}
+	default:
+		r.mismatch(path, n, v.Type())
+	}
+}
+
+// entry sets one value of a map: a key set, over the default that is there, a bot, or
+// a word or list of words.
 func (r *reader) entry(path, name string, at *token.Token, n ast.Node, v reflect.Value) {
 	set := v.Type().Elem().Kind() == reflect.Pointer
 	if set && !plain(name) {
@@ -224,7 +243,7 @@ func (r *reader) entry(path, name string, at *token.Token, n ast.Node, v reflect
 	case !set:
 		e = reflect.New(v.Type().Elem()).Elem()
 	case !e.IsValid():
-		e = reflect.ValueOf(defaultKeySet("ES256"))
+		e = reflect.ValueOf(fresh(v.Type()))
 	}
 	r.value(path, n, e, member{})
 	v.SetMapIndex(k, e)

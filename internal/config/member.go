@@ -70,7 +70,7 @@ type leaf struct {
 }
 
 // leaves lists what flags and environment can set: everything but what is in
-// lists of mappings, in the order of the structs.
+// lists of mappings, and bots beyond their names, in the order of the structs.
 func leaves(path string, v reflect.Value) []leaf {
 	var out []leaf
 	for _, m := range members(v.Type()) {
@@ -78,9 +78,11 @@ func leaves(path string, v reflect.Value) []leaf {
 		switch {
 		case isScalar(f.Type()), f.Kind() == reflect.Slice && (isScalar(f.Type().Elem()) || hasShort(f.Type().Elem())):
 			out = append(out, leaf{at, m, f})
+		case isListed(f.Type()):
+			out = append(out, leaf{at, m, f})
 		case f.Kind() == reflect.Struct:
 			out = append(out, leaves(at, f)...)
-		case f.Kind() == reflect.Map:
+		case f.Kind() == reflect.Map && f.Type().Elem().Kind() == reflect.Pointer:
 			for _, k := range sortedKeys(f) {
 				out = append(out, leaves(join(at, k.String()), f.MapIndex(k).Elem())...)
 			}

@@ -31,7 +31,7 @@ type printer struct {
 func (p *printer) mapping(indent, path string, v reflect.Value) {
 	if v.Kind() == reflect.Map {
 		sparse := p.sparse
-		p.sparse = false // what a map names is set, whatever its value
+		p.sparse = isListed(v.Type()) // what another map names is set, whatever its value
 		for _, k := range sortedKeys(v) {
 			p.entry(indent, join(path, k.String()), yamlScalar(k), v.MapIndex(k))
 		}

@@ -102,6 +102,9 @@ func want(t reflect.Type) string {
 	if hasShort(t) {
 		return "a name, or a mapping of keys to values"
 	}
+	if isListed(t) {
+		return "a list of names (1 to 64 of a-z, 0-9, _ and -, each once), or a mapping of keys to values"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"

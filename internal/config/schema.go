@@ -61,7 +61,10 @@ func schemaOf(v reflect.Value, m member) *schema {
 	case t.Kind() == reflect.Map:
 		s.Type = "object"
 		s.PropertyNames = &schema{Pattern: "^[a-z0-9_-]{1,64}$"}
-		s.AdditionalProperties = schemaOf(reflect.ValueOf(defaultKeySet("ES256")), member{})
+		s.AdditionalProperties = schemaOf(reflect.ValueOf(fresh(t)), member{})
+		if isListed(t) {
+			s.Type, s.Items = []string{"object", "array"}, &schema{Type: "string"}
+		}
 	default:
 		s.Type, s.AdditionalProperties = "object", false
 		if hasShort(t) {

@@ -30,6 +30,8 @@ func (c *Config) Validate(handlers map[string]string) error {
 	}
 	v.devices()
 	v.admin()
+	v.bots()
+	v.kore()
 	v.gateway()
 	return errors.Join(v.errs...)
 }

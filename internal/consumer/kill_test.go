@@ -18,7 +18,7 @@ const killPath = "CARNET_TEST_IMPORT"
 // killed are two chunks, since their secrets are long, and batches of both.
 func killed() *devices { return &devices{count: killRows, secret: strings.Repeat("s", 4000)} }
 
-const killRows = 20_000
+const killRows = 30_000
 
 // TestImportChild is the process that is killed.
 func TestImportChild(t *testing.T) {
@@ -28,9 +28,13 @@ func TestImportChild(t *testing.T) {
 	}
 	n := newNode(t, openAt(t, path))
 	n.add(t, "ann", "k", "s")
-	_, err := n.Import(t.Context(), killed(), consumer.ImportOptions{
-		Report: func(r consumer.ImportReport) { fmt.Println("rows", r.Rows) },
-	})
+	batches := 0
+	_, err := n.Import(t.Context(), killed(), consumer.ImportOptions{Report: func(r consumer.ImportReport) {
+		fmt.Println("rows", r.Rows)
+		if batches++; batches == 6 {
+			<-t.Context().Done() // it does not come to its end before it is killed
+		}
+	}})
 	t.Errorf("it came to its end: %v", err)
 }
 

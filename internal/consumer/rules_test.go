@@ -112,12 +112,14 @@ func TestGroupRules(t *testing.T) {
 		t.Error(err)
 	}
 	wantKind(t, n.DeleteGroup(ctx, "ann", "a"), fault.NotFound, "")
+	full := consumer.Info{Username: "full"}
 	for i := range 256 {
-		if _, err := n.AddGroup(ctx, "ann", consumer.Group{Name: fmt.Sprint(i)}); err != nil {
-			t.Fatal(err)
-		}
+		full.Groups = append(full.Groups, consumer.Group{Name: fmt.Sprint(i)})
 	}
-	_, err = n.AddGroup(ctx, "ann", consumer.Group{Name: "a"})
+	if _, err := n.AddConsumer(ctx, full); err != nil || full.Groups[0].ID != "" {
+		t.Fatalf("AddConsumer() = %v, and the caller's groups are %v", err, full.Groups[:1])
+	}
+	_, err = n.AddGroup(ctx, "full", consumer.Group{Name: "a"})
 	wantKind(t, err, fault.Invalid, "group")
 }
 

@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	chatapi "github.com/carnetproject/carnet/internal/api/chat"
+	"github.com/carnetproject/carnet/internal/api/kore"
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/bus/local"
@@ -22,12 +22,13 @@ type carrier struct {
 	engine *chat.Engine
 	bots   *bot.Runner
 	socket *chatapi.Handler
+	kore   *kore.Handler // nil: off
 }
 
 // carryDoor composes the chat and mounts it.
-func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
+func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, error) {
 	c := s.core.Config
-	registry, err := builtIn(c.Chat.Bots)
+	registry, policies, err := s.bots(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,9 @@ func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.bots, err = bot.NewRunner(bot.RunnerConfig{Bots: registry, Turns: s.core.store, Replies: d.engine, Log: s.core.log})
+	d.bots, err = bot.NewRunner(bot.RunnerConfig{
+		Bots: registry, Policies: policies, Turns: s.core.store, Replies: d.engine, Log: s.core.log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -57,27 +60,40 @@ func (s *Server) carryDoor(mux *http.ServeMux) (*carrier, error) {
 		Connects: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Log: s.core.log,
 	})
 	d.socket.Mount(mux)
+	if err := s.pushDoor(ctx, d.engine, mux); err != nil {
+		return nil, err
+	}
 	pages := web.Handler(web.Options{Demo: s.opts.Demo})
 	for _, path := range []string{"GET /sdk/", "GET /demo/", "GET /demo.json", "GET /{$}"} {
 		mux.Handle(path, pages)
 	}
-	s.metrics.Sockets(d.socket.Conns)
+	s.metrics.Sockets(d.conns)
+	if c.Chat.Kore.Enabled {
+		if d.kore, err = s.koreDoor(ctx, d, known); err != nil {
+			return nil, err
+		}
+		if s.opts.DemoKore != nil {
+			mux.Handle("GET /kore", s.opts.DemoKore)
+		}
+	}
 	return d, nil
 }
 
-// builtIn makes the bots of the configuration.
-func builtIn(ids []bot.ID) (bot.Registry, error) {
-	menu, err := bot.NewMenu(bot.DefaultMenu())
-	if err != nil {
-		return nil, err
+// conns is how many connections there are.
+func (d *carrier) conns() int {
+	n := d.socket.Conns()
+	if d.kore != nil {
+		n += d.kore.Conns()
 	}
-	all := bot.Registry{"echo": bot.Echo{}, "menu": menu}
-	for id := range all {
-		if !slices.Contains(ids, id) {
-			delete(all, id)
-		}
+	return n
+}
+
+// wrap puts what must stand before the mux there.
+func (d *carrier) wrap(next http.Handler) http.Handler {
+	if d == nil || d.kore == nil {
+		return next
 	}
-	return all, nil
+	return d.kore.Wrap(next)
 }
 
 // run carries until ctx ends. Then every connection is told when to come back, and
@@ -89,6 +105,9 @@ func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.
 	g.Go(func() error { return d.engine.Run(carry) })
 	g.Go(func() error { return d.bots.Run(carry) })
 	g.Go(func() error { return d.socket.Run(carry) })
+	if d.kore != nil {
+		g.Go(func() error { return d.kore.Run(carry) })
+	}
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -100,6 +119,9 @@ func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.
 		defer cancel()
 		d.engine.Drain(leaving)
 		d.socket.Shutdown(leaving)
+		if d.kore != nil {
+			d.kore.Shutdown(leaving)
+		}
 		return nil
 	})
 	return g.Wait()

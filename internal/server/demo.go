@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,8 +38,9 @@ const demoUser = "ann"
 
 // Demo is what the demo consists of.
 type Demo struct {
-	EnvFile string    // its values as shell variables, for people to source
-	Page    *web.Demo // what its page has to know
+	EnvFile string       // its values as shell variables, for people to source
+	Page    *web.Demo    // what its page has to know
+	Kore    http.Handler // the page for Kore's web SDK; nil: its values were made before there was one
 }
 
 // webClient is the line of the demo's values that says which app its page is.
@@ -51,7 +51,7 @@ const webClient = "CARNET_WEB_CLIENT_ID="
 // reads it. Call it before the node serves, in [Core.Run].
 func (c *Core) SeedDemo(ctx context.Context) (*Demo, error) {
 	d := &Demo{EnvFile: filepath.Join(c.Config.Data, "demo.env"), Page: &web.Demo{}}
-	for _, id := range c.Config.Chat.Bots {
+	for _, id := range c.Config.Chat.Bots.Names() {
 		d.Page.Bots = append(d.Page.Bots, string(id))
 	}
 	if _, err := os.Stat(d.EnvFile); errors.Is(err, fs.ErrNotExist) {
@@ -66,6 +66,11 @@ func (c *Core) SeedDemo(ctx context.Context) (*Demo, error) {
 	text, err := os.ReadFile(d.EnvFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the demo's values: %w", err)
+	}
+	if kore := readKoreDemo(string(text)); kore != nil {
+		if d.Kore, err = kore.page(); err != nil {
+			return nil, err
+		}
 	}
 	for line := range strings.Lines(string(text)) {
 		if id, ok := strings.CutPrefix(strings.TrimSpace(line), webClient); ok {
@@ -91,10 +96,14 @@ func (c *Core) seed(ctx context.Context) (string, error) {
 	}
 	a, appSecret, err := c.Apps.Add(ctx, app.Registration{
 		Name: "demo", Identity: app.Trusted, Scopes: []string{"demo"},
-		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		TrustedNetworks: demoNetworks,
 	})
 	if err != nil {
 		return "", fmt.Errorf("make demo app: %w", err)
+	}
+	kore, err := c.seedKore(ctx)
+	if err != nil {
+		return "", err
 	}
 	return strings.Join([]string{
 		"CARNET_CLIENT_ID=" + string(a.ID),
@@ -103,6 +112,7 @@ func (c *Core) seed(ctx context.Context) (string, error) {
 		"CARNET_PASSWORD=" + password,
 		"CARNET_APP_TOKEN=" + token,
 		webClient + string(page.ID),
+		kore,
 	}, "\n"), nil
 }
 

@@ -29,6 +29,7 @@ type ServeOptions struct {
 	Hangup     <-chan struct{}                // each receive reloads, as SIGHUP does; nil: never
 	Ready      func()                         // called once, when all listeners are open
 	Demo       *web.Demo                      // nil: no demo page
+	DemoKore   http.Handler                   // the demo's page for Kore's web SDK; nil: none
 }
 
 // Server is a node that serves: its listeners are open, and [Server.Run] serves them.
@@ -72,7 +73,7 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 		}
 	}
 	if doors := s.publicDoors(); len(doors) > 0 {
-		h, err := s.publicHandler()
+		h, err := s.publicHandler(ctx)
 		if err != nil {
 			return s, err
 		}
@@ -151,7 +152,7 @@ func (s *Server) publicDoors() []string {
 }
 
 // publicHandler serves the doors of the public listener, and what belongs to them.
-func (s *Server) publicHandler() (http.Handler, error) {
+func (s *Server) publicHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", httpx.Handler(httpx.NotFound))
 	if s.core.signs() {
@@ -161,11 +162,11 @@ func (s *Server) publicHandler() (http.Handler, error) {
 	}
 	if slices.Contains(s.core.Config.Doors, config.Carry) {
 		var err error
-		if s.carrier, err = s.carryDoor(mux); err != nil {
+		if s.carrier, err = s.carryDoor(ctx, mux); err != nil {
 			return nil, err
 		}
 	}
-	return s.guard(httpx.SafeHeaders(s.metrics.Handler("public", mux))), nil
+	return s.guard(httpx.SafeHeaders(s.metrics.Handler("public", s.carrier.wrap(mux)))), nil
 }
 
 // operatorDoor is the listener of those who run the node.

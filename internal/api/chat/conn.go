@@ -24,6 +24,8 @@ type conn struct {
 	user    chat.User
 	session *chat.Session // nil before hello
 
+	unheard string // the message whose deltas are left out; the session's own
+
 	// The sweep reads these.
 	opened  time.Duration // since the handler was made, as all of these
 	greeted atomic.Bool

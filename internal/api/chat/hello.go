@@ -2,10 +2,10 @@ package chat
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 )
@@ -64,7 +64,7 @@ func (c *conn) identify(ctx context.Context, token string) (Identity, *refusal) 
 	if err != nil {
 		return Identity{}, refuseFor(err)
 	}
-	if c.origin != "" && !slices.Contains(id.Origins, c.origin) {
+	if c.origin != "" && !app.ListsOrigin(id.Origins, c.origin) {
 		return Identity{}, refuse(closeNotAllowed, "origin_refused", "the token's app must list the origin of this page")
 	}
 	// The rest of the token need not stay in memory for as long as the connection.

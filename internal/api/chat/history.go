@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
@@ -40,7 +40,7 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !sameOrigin(origin, r) && !slices.Contains(id.Origins, origin) {
+	if !sameOrigin(origin, r) && !app.ListsOrigin(id.Origins, origin) {
 		w.Header().Del("Access-Control-Allow-Origin") // another app's page
 	}
 	messages, more, err := h.c.Engine.History(r.Context(), id.User, chat.ID(r.PathValue("id")), before, int(limit))

@@ -149,6 +149,10 @@ func (m *memory) AppendMessages(_ context.Context, id chat.ID, drafts []chat.Dra
 	return out, nil, err
 }
 
+func (m *memory) DropTurn(ctx context.Context, t bot.Turn, _ string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error) {
+	return m.FinishTurn(ctx, t, drafts, nil, at)
+}
+
 func (m *memory) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, _ json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
 	ms, _, err := m.AppendMessages(ctx, chat.ID(t.Conversation), drafts, at, time.Time{})
 	return ms, err == nil, err

@@ -26,6 +26,20 @@ func (c *conn) Nack(id string, e *fault.Error) { c.tell(nackFrame{"nack", id, to
 // Typing tells that somebody else is typing.
 func (c *conn) Typing(from chat.From) { c.tell(markFrame{Type: "typing", From: from}) }
 
+// Delta tells a part of a message that is being written. Where the queue is full it is
+// left out, and what follows of the same message, too: a text with holes is worse than a
+// short one, and neither is worth the connection.
+func (c *conn) Delta(id, text string) {
+	if id == c.unheard {
+		return
+	}
+	if c.out.free() == 0 {
+		c.unheard = id
+		return
+	}
+	c.tell(deltaFrame{"delta", id, text})
+}
+
 // Read tells how far the user has read elsewhere.
 func (c *conn) Read(seq int64) { c.tell(markFrame{Type: "read", Seq: &seq}) }
 

@@ -50,6 +50,11 @@ type (
 		Body json.RawMessage `json:"body"`
 		At   string          `json:"at"`
 	}
+	deltaFrame struct {
+		Type string `json:"type"`
+		ID   string `json:"id"`
+		Text string `json:"text"`
+	}
 	markFrame struct { // typing, read, pong
 		Type string    `json:"type"`
 		From chat.From `json:"from,omitempty"`

@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
@@ -128,7 +127,7 @@ func (h *Handler) cors() httpx.CORS {
 // keepFrom takes the answer from the pages of other apps than a; nil is no app,
 // which has no pages.
 func keepFrom(w http.ResponseWriter, r *http.Request, a *app.App) {
-	if a == nil || !slices.Contains(a.Origins, r.Header.Get("Origin")) {
+	if a == nil || !app.ListsOrigin(a.Origins, r.Header.Get("Origin")) {
 		w.Header().Del("Access-Control-Allow-Origin")
 	}
 }

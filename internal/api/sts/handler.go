@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,7 +111,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(a.Origins, origin) {
+	if !app.ListsOrigin(a.Origins, origin) {
 		w.Header().Del("Access-Control-Allow-Origin") // another app's page
 	}
 	v := visit{request: req, app: a, proven: proven, addr: addr, bearer: bearer(r)}

@@ -11,9 +11,9 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 )
 
-// Of a conversation's turns only the oldest has a time from which on it is ready, so
-// that the index of those times holds one entry a conversation, and not the queue
-// behind it. Whoever ends a turn makes the next one ready.
+// Of a conversation's turns only the next has a time from which on it is ready, so that
+// the index of those times holds one entry a conversation, and not the queue behind it.
+// Whoever ends a turn makes the oldest of the others the next one.
 const (
 	insertTurn  = `INSERT INTO turns (conversation, seq, bot, ready, attempt) VALUES (?, ?, ?, ?, ?)`
 	updateLease = `UPDATE turns SET ready = ?3, attempt = attempt + 1 WHERE conversation = ?1 AND seq = ?2`
@@ -23,7 +23,7 @@ const (
 			AND seq = (SELECT MIN(seq) FROM turns WHERE conversation = ?1)`
 	// selectReady names the index: without it all that waits would be read.
 	selectReady = `
-		SELECT t.conversation, t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at
+		SELECT t.conversation, t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, t.again
 		FROM turns AS t INDEXED BY turns_ready
 			CROSS JOIN conversations AS c ON c.key = t.conversation
 			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq
@@ -99,7 +99,7 @@ func scanTurn(r rows) (k keyedTurn, err error) {
 	var began, at stamp
 	t := &k.turn
 	err = r.Scan(&k.key, &t.Seq, &t.Attempt, &t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject,
-		(*document)(&t.Context), &began, &messageID, (*document)(&t.Body), &at)
+		(*document)(&t.Context), &began, &messageID, (*document)(&t.Body), &at, (*stamp)(&t.Again))
 	t.Kind, t.MessageID, t.At = bot.Message, messageID.String, time.Time(at)
 	if t.Seq == 0 {
 		t.Kind, t.MessageID, t.At = bot.Welcome, string(bot.Welcome), time.Time(began)
@@ -143,6 +143,19 @@ func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.T
 // conversation's next turn ready. Of a turn that has ended already nothing is
 // written, and false comes back: the first answer counts.
 func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, to json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
+	return s.endTurn(ctx, t, drafts, at, func(ctx context.Context, tx *sql.Tx, p *place) error {
+		if to == nil {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, updateContext, p.key, string(to))
+		return err
+	})
+}
+
+// endTurn ends a turn and adds drafts in the commit that holds what also does.
+func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, at time.Time,
+	also func(context.Context, *sql.Tx, *place) error,
+) ([]chat.Message, bool, error) {
 	var messages []chat.Message
 	var ended bool
 	err := s.writeWhole(ctx, "finish turn", func(ctx context.Context, tx *sql.Tx) error {
@@ -157,10 +170,8 @@ func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft,
 		if ended, err = w.finish(ctx, p, t.Seq, at); err != nil || !ended {
 			return err
 		}
-		if to != nil {
-			if _, err := tx.ExecContext(ctx, updateContext, p.key, string(to)); err != nil {
-				return err
-			}
+		if err := also(ctx, tx, p); err != nil {
+			return err
 		}
 		messages, _, err = w.append(ctx, p, drafts, at, time.Time{})
 		return err

@@ -30,6 +30,11 @@ type Chat interface {
 	ExtendTurn(ctx context.Context, t bot.Turn, until time.Time) (bool, error)
 	RetryTurn(ctx context.Context, t bot.Turn, at time.Time) error
 	FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, to json.RawMessage, at time.Time) ([]chat.Message, bool, error)
+	DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error)
+	DeadTurns(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error)
+	DeadTurn(ctx context.Context, id int64) (bot.Dead, error)
+	RetryDead(ctx context.Context, id int64, at time.Time) error
+	DropDead(ctx context.Context, id int64) error
 }
 
 // chatTests are the part of the suite for [Chat].
@@ -56,6 +61,11 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"a lost lease stays lost":                testLostLease,
 		"a turn ends with its answer":            testFinish,
 		"a turn ends once":                       testFinishOnce,
+		"a turn that is given up is kept":        testDropTurn,
+		"a dead turn can be put back":            testRetryDead,
+		"a turn put back keeps the order":        testRetryDeadInOrder,
+		"dead turns are bounded":                 testDeadBounds,
+		"a dead turn is there once":              testDeadOnce,
 		"of many leases of a turn one is given":  testLeaseRace,
 		"every turn is answered once":            testWorkers,
 		"an append leases its turn":              testLeasedAppend,

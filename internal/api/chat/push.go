@@ -1,0 +1,86 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+// pusher takes what bots say unasked.
+type pusher interface {
+	Push(ctx context.Context, of bot.ID, to chat.ID, id string, body json.RawMessage) (chat.Message, error)
+}
+
+// Push lets bots say something unasked: each shows a token of its own.
+type Push struct {
+	engine pusher
+	tokens map[bot.ID]secret.Bytes
+}
+
+// minPushToken is how short a bot's token may be, in bytes.
+const minPushToken = 16
+
+// NewPush returns the surface for the bots of the tokens.
+func NewPush(e pusher, tokens map[bot.ID]secret.Bytes) (*Push, error) {
+	for id, t := range tokens {
+		if t.Len() < minPushToken {
+			return nil, fault.BadField(string(id)+".token", "must have at least 16 bytes")
+		}
+		for other, o := range tokens {
+			if other != id && t.Equal(o) {
+				return nil, errors.New("two bots have the same token")
+			}
+		}
+	}
+	return &Push{e, tokens}, nil
+}
+
+// Mount serves the path.
+func (p *Push) Mount(mux *http.ServeMux) {
+	mux.Handle("POST /chat/v1/conversations/{id}/messages", httpx.Handler(p.serve))
+}
+
+// maxPush bounds the body of a request: a message, and what is around it.
+const maxPush = chat.MaxBody + 1<<10
+
+func (p *Push) serve(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	of, ok := p.bot(r.Header.Get("Authorization"))
+	if !ok {
+		return fault.New(fault.Unauthenticated, "a bot's token is required as bearer")
+	}
+	var push struct {
+		ID   string          `json:"id"`
+		Body json.RawMessage `json:"body"`
+	}
+	if err := httpx.ReadJSON(w, r, maxPush, &push); err != nil {
+		return err
+	}
+	m, err := p.engine.Push(r.Context(), of, chat.ID(r.PathValue("id")), push.ID, push.Body)
+	if err != nil {
+		return err
+	}
+	httpx.WriteJSON(w, http.StatusCreated, toMessage(m))
+	return nil
+}
+
+// bot is whose token the header has. All tokens are compared, so that the time tells
+// nothing.
+func (p *Push) bot(header string) (of bot.ID, ok bool) {
+	scheme, token, _ := strings.Cut(header, " ")
+	shown := secret.FromString(strings.TrimLeft(token, " "))
+	for id, t := range p.tokens {
+		if t.Equal(shown) {
+			of, ok = id, true
+		}
+	}
+	return of, ok && strings.EqualFold(scheme, "Bearer")
+}

@@ -1,0 +1,121 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
+)
+
+const (
+	supportToken = "support-token-of-32-characters!!"
+	salesToken   = "sales-token-that-is-another-one!"
+)
+
+// pushed notes what is pushed, and takes what is for cnv_a of the bot support.
+type pushed struct{ got string }
+
+func (p *pushed) Push(_ context.Context, of bot.ID, to chat.ID, id string, body json.RawMessage) (chat.Message, error) {
+	p.got = strings.Join([]string{string(of), string(to), id, string(body)}, " ")
+	if to != "cnv_a" || of != "support" {
+		return chat.Message{}, fault.New(fault.NotFound, "there is no such conversation")
+	}
+	return chat.Message{Seq: 4, ID: id, From: chat.FromBot, Body: body, At: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}, nil
+}
+
+func TestPush(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		path, auth, kind, body string
+		status                 int
+		got, answer            string
+	}{
+		"taken": {
+			"cnv_a", "Bearer " + supportToken, "application/json", `{"id":"p-1","body":{"text":"hi"}}`, 201,
+			`support cnv_a p-1 {"text":"hi"}`, `{"type":"message","seq":4,"id":"p-1","from":"bot","body":{"text":"hi"},"at":"2026-06-01T12:00:00.000Z"}`,
+		},
+		"without an id":     {"cnv_a", "bearer  " + supportToken, "application/json; charset=utf-8", `{"body":1}`, 201, "support cnv_a  1", `"seq":4`},
+		"no token":          {"cnv_a", "", "application/json", `{"body":1}`, 401, "", "unauthenticated"},
+		"empty token":       {"cnv_a", "Bearer ", "application/json", `{"body":1}`, 401, "", "unauthenticated"},
+		"a user's token":    {"cnv_a", "Bearer ann", "application/json", `{"body":1}`, 401, "", "unauthenticated"},
+		"part of a token":   {"cnv_a", "Bearer " + supportToken[:31], "application/json", `{"body":1}`, 401, "", "unauthenticated"},
+		"other scheme":      {"cnv_a", "Basic " + supportToken, "application/json", `{"body":1}`, 401, "", "unauthenticated"},
+		"another bot's":     {"cnv_a", "Bearer " + salesToken, "application/json", `{"body":1}`, 404, "sales cnv_a  1", "not_found"},
+		"no such":           {"cnv_b", "Bearer " + supportToken, "application/json", `{"body":1}`, 404, "support cnv_b  1", "not_found"},
+		"not JSON":          {"cnv_a", "Bearer " + supportToken, "application/json", `{`, 400, "", "invalid"},
+		"not said to be it": {"cnv_a", "Bearer " + supportToken, "text/plain", `{"body":1}`, 415, "", "unsupported_media_type"},
+		"too long":          {"cnv_a", "Bearer " + supportToken, "application/json", `{"body":"` + strings.Repeat("x", maxPush) + `"}`, 413, "", "too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := &pushed{}
+			p, err := NewPush(e, map[bot.ID]secret.Bytes{"support": secret.FromString(supportToken), "sales": secret.FromString(salesToken)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			mux := http.NewServeMux()
+			p.Mount(mux)
+			r := httptest.NewRequest(http.MethodPost, "/chat/v1/conversations/"+tc.path+"/messages", strings.NewReader(tc.body))
+			r.Header.Set("Content-Type", tc.kind)
+			if tc.auth != "" {
+				r.Header.Set("Authorization", tc.auth)
+			}
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.answer) || e.got != tc.got {
+				t.Errorf("%d %s, pushed %q; want %d with %s, pushed %q", w.Code, w.Body, e.got, tc.status, tc.answer, tc.got)
+			}
+			if w.Header().Get("Cache-Control") != "no-store" {
+				t.Error("the answer may be stored")
+			}
+		})
+	}
+}
+
+func TestNewPushRefused(t *testing.T) {
+	t.Parallel()
+	same := secret.FromString(supportToken)
+	for name, tokens := range map[string]map[bot.ID]secret.Bytes{
+		"short": {"support": secret.FromString("123456789012345")},
+		"same":  {"support": same, "sales": same},
+	} {
+		if _, err := NewPush(&pushed{}, tokens); err == nil {
+			t.Errorf("%s: NewPush() = nil error", name)
+		}
+	}
+}
+
+// TestDeltaGivesWay fills a connection's queue: parts of a message that is being written
+// are left out then, for good, and the connection stays.
+func TestDeltaGivesWay(t *testing.T) {
+	t.Parallel()
+	c := &conn{}
+	c.out.writing = true // nobody takes anything
+	for range 10 * maxQueued {
+		c.Delta("bot_1", "x")
+	}
+	full := len(c.out.frames)
+	if full == 0 || full >= maxQueued || c.out.ended {
+		t.Fatalf("%d frames wait, ended: %t", full, c.out.ended)
+	}
+	if got, want := string(c.out.frames[0].data), `{"type":"delta","id":"bot_1","text":"x"}`; got != want {
+		t.Errorf("frame %s, want %s", got, want)
+	}
+	c.out.frames = nil
+	c.Delta("bot_1", "y")
+	if len(c.out.frames) != 0 {
+		t.Error("a text goes on behind a hole")
+	}
+	c.Delta("bot_2", "z")
+	if len(c.out.frames) != 1 {
+		t.Error("the next message is left out, too")
+	}
+}

@@ -1,0 +1,97 @@
+package kore
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+)
+
+const (
+	defaultPage = 10
+	// welcomeWait is how long the first history of a new conversation waits for the bot's
+	// welcome, and welcomeLook how often it looks.
+	welcomeWait = time.Second
+	welcomeLook = 25 * time.Millisecond
+)
+
+// history answers a page of the conversation, counted from its newest message.
+func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
+	g, err := h.bearer(w, r)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	offset, err := count(q, "offset", 0, 0, 1<<40)
+	if err != nil {
+		return err
+	}
+	limit, err := count(q, "limit", defaultPage, 1, 1<<40)
+	if err != nil {
+		return err
+	}
+	p := page{Icon: icon, Messages: []pastOne{}}
+	conv, err := h.current(r.Context(), g)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	p.Total = conv.LastSeq
+	if before := conv.LastSeq - offset + 1; err == nil && before > 1 {
+		messages, more, err := h.c.Engine.History(r.Context(), g.user(), conv.ID, before, int(min(limit, chat.MaxPage)))
+		if err != nil {
+			return err
+		}
+		p.More = more
+		for _, m := range messages {
+			p.Messages = append(p.Messages, newPast(g, conv.ID, m))
+		}
+	}
+	if offset == 0 && len(p.Messages) == 0 {
+		p.Messages = append(p.Messages, nothing(g, conv.ID, format(h.c.Clock())))
+	}
+	httpx.WriteJSON(w, http.StatusOK, p)
+	return nil
+}
+
+// current is the conversation. One without a message is given a moment to be welcomed.
+func (h *Handler) current(ctx context.Context, g grant) (chat.Conversation, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conv, err := h.c.Engine.Current(ctx, g.user(), g.Bot)
+	if err != nil || conv.LastSeq > 0 {
+		return conv, err
+	}
+	look := time.NewTicker(welcomeLook)
+	defer look.Stop()
+	for over := time.After(welcomeWait); ; {
+		select {
+		case <-ctx.Done():
+			return conv, nil
+		case <-over:
+			return conv, nil
+		case <-look.C:
+		}
+		if conv, err = h.c.Engine.Current(ctx, g.user(), g.Bot); err != nil || conv.LastSeq > 0 {
+			return conv, err
+		}
+	}
+}
+
+// count reads a parameter in digits; missing if it is not there.
+func count(q url.Values, name string, missing, least, most int64) (int64, error) {
+	text := q.Get(name)
+	if text == "" {
+		return missing, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < least || n > most {
+		return 0, fault.BadField(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+	}
+	return n, nil
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	chatapi "github.com/carnetproject/carnet/internal/api/chat"
+	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/store/sqlite"
+)
+
+// bots makes the bots of the configuration. Their secrets are read now.
+func (s *Server) bots(ctx context.Context) (bot.Registry, map[bot.ID]bot.Policy, error) {
+	c := s.core.Config
+	registry, policies := bot.Registry{}, map[bot.ID]bot.Policy{}
+	for _, id := range c.Chat.Bots.Names() {
+		b := c.Chat.Bots[id]
+		made, err := s.bot(ctx, b)
+		if err != nil {
+			return nil, nil, c.Locate("chat.bots."+string(id), err)
+		}
+		switch b.Welcome {
+		case "", config.WelcomeAsk:
+		case config.WelcomeNone:
+			made = bot.Greeting{Bot: made}
+		default:
+			made = bot.Greeting{Bot: made, Text: b.Welcome}
+		}
+		registry[id] = made
+		policies[id] = bot.Policy{
+			Workers: b.Concurrency, Attempts: b.Attempts, GiveUp: b.GiveUpAfter.Std(), Timeout: b.Timeout.Std(),
+		}
+	}
+	return registry, policies, nil
+}
+
+func (s *Server) bot(ctx context.Context, b *config.Bot) (bot.Bot, error) {
+	switch b.Type {
+	case "echo":
+		return bot.Echo{}, nil
+	case "menu":
+		return bot.NewMenu(bot.DefaultMenu())
+	}
+	at := bot.Endpoint{URL: b.URL, Networks: b.Networks, Calls: b.Concurrency, Headers: http.Header{}}
+	for name, value := range b.Headers {
+		v, err := s.core.secrets.Value(ctx, string(value.Reveal()))
+		if err != nil {
+			return nil, err
+		}
+		at.Headers.Set(name, string(v.Reveal()))
+	}
+	var secrets []secret.Bytes
+	for _, ref := range []string{b.Secret, b.Previous} {
+		if ref == "" {
+			continue
+		}
+		v, err := s.core.secrets.Resolve(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, v)
+	}
+	if b.Type == "webhook" {
+		return bot.NewWebhook(bot.WebhookConfig{Endpoint: at, Secrets: secrets})
+	}
+	o := bot.OpenAIConfig{Endpoint: at, Model: b.Model, Prompt: b.Prompt, Window: b.History, History: past{s.core.store}}
+	if len(secrets) > 0 {
+		o.Key = secrets[0]
+	}
+	return bot.NewOpenAI(o)
+}
+
+// pushDoor lets the bots push that have a token for it.
+func (s *Server) pushDoor(ctx context.Context, e *chat.Engine, mux *http.ServeMux) error {
+	c := s.core.Config
+	tokens := map[bot.ID]secret.Bytes{}
+	for id, b := range c.Chat.Bots {
+		if b.Token == "" {
+			continue
+		}
+		t, err := s.core.secrets.Resolve(ctx, b.Token)
+		if err != nil {
+			return c.Locate("chat.bots."+string(id)+".token", err)
+		}
+		tokens[id] = t
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	push, err := chatapi.NewPush(e, tokens)
+	if err != nil {
+		return c.Locate("chat.bots", err)
+	}
+	push.Mount(mux)
+	return nil
+}
+
+// past is what was said in conversations, for bots.
+type past struct{ store *sqlite.Store }
+
+// Said leaves out what has no text, and what neither the user nor the bot has said.
+func (p past) Said(ctx context.Context, conversation string, before int64, limit int) ([]bot.Line, error) {
+	ms, err := p.store.MessagesBefore(ctx, chat.ID(conversation), before, limit)
+	if err != nil {
+		return nil, err
+	}
+	var lines []bot.Line
+	for _, m := range ms {
+		var body struct {
+			Text string `json:"text"`
+		}
+		if json.Unmarshal(m.Body, &body) == nil && body.Text != "" && m.From != chat.FromSystem {
+			lines = append(lines, bot.Line{User: m.From == chat.FromUser, Text: body.Text})
+		}
+	}
+	return lines, nil
+}
