@@ -85,7 +85,7 @@ func TestBoxRefusesItsCaller(t *testing.T) {
 }
 
 // sealWith makes a token with go-jose alone, under the box's key.
-func sealWith(t *testing.T, enc gojose.ContentEncryption, to gojose.Recipient, o gojose.EncrypterOptions, plain []byte) *gojose.JSONWebEncryption {
+func sealWith(t testing.TB, enc gojose.ContentEncryption, to gojose.Recipient, o gojose.EncrypterOptions, plain []byte) *gojose.JSONWebEncryption {
 	t.Helper()
 	e, err := gojose.NewEncrypter(enc, to, &o)
 	if err != nil {
@@ -98,7 +98,7 @@ func sealWith(t *testing.T, enc gojose.ContentEncryption, to gojose.Recipient, o
 	return object
 }
 
-func compactOf(t *testing.T, object *gojose.JSONWebEncryption) string {
+func compactOf(t testing.TB, object *gojose.JSONWebEncryption) string {
 	t.Helper()
 	s, err := object.CompactSerialize()
 	if err != nil {

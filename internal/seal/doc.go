@@ -7,7 +7,8 @@
 // go-jose's; what reaches it has been taken apart here first, so that neither
 // compression, nor passwords (PBES2), nor RSA1_5, nor the JSON serialization, nor
 // a header we do not know ever gets that far. Values of which there are millions have
-// a binary form ([Box.SealBytes]) under the same key, with the same cipher.
+// a binary form ([Box.SealBytes]) under the same key, with the same cipher. What other
+// systems seal is [Nested]'s alone to open.
 package seal
 
 import "errors"
