@@ -104,7 +104,7 @@ func FuzzOpenBytes(f *testing.F) {
 	f.Add("k", sealed)
 	f.Fuzz(func(t *testing.T, purpose string, value []byte) {
 		plain, err := box.OpenBytes(purpose, value)
-		if err == nil && (purpose != "k" || !bytes.Equal(value, sealed) || string(plain) != "x") {
+		if err == nil && (purpose != "k" || string(plain) != "x") { // the seed, of this process or another
 			t.Errorf("%x opens for %q", value, purpose)
 		}
 	})
