@@ -41,12 +41,13 @@ const korePage = `<!doctype html><html><body><script src="/sdk.js"></script><scr
 	Object.assign(chatConfig.botOptions, %s);
 	chatConfig.minimizeMode = false;
 	chatConfig.allowLocation = false;
+	%s
 	window.chat = new chatWindow();
 	chat.show(chatConfig);
 </script></body></html>`
 
-// newKoreHost makes the page of one user.
-func newKoreHost(t *testing.T, n *node, identity string) *koreHost {
+// newKoreHost makes the page of one user. change is for the page's options.
+func newKoreHost(t *testing.T, n *node, identity string, change ...string) *koreHost {
 	t.Helper()
 	sdk := koreSDK(t)
 	h := &koreHost{net: newNetwork(t, strings.TrimPrefix(n.public, "http://"))}
@@ -65,7 +66,7 @@ func newKoreHost(t *testing.T, n *node, identity string) *koreHost {
 	mux.HandleFunc("GET /sdk.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, sdk) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = fmt.Fprintf(w, korePage, options)
+		_, _ = fmt.Fprintf(w, korePage, options, strings.Join(change, "\n"))
 	})
 	h.Server = httptest.NewServer(mux)
 	t.Cleanup(h.Close)
