@@ -172,6 +172,7 @@ func Welcome(c *config.Config, envFile string) string {
 carnet is up, with a demo. Its data are in %[1]s.
 
   chat           %[2]s/  (sign in as %[6]s, password in demo.env, or come as a visitor)
+  Kore.ai's SDK  %[2]s/kore  (options for a page of it)
   token service  %[2]s
   gateway        %[3]s
   metrics        %[4]s/metrics

@@ -26,7 +26,6 @@ type visitor struct {
 	user      chat.User
 	anonymous bool
 	token     revocation.Token
-	mergeFrom string // the subject of the anonymous user that this one was before; "": none
 }
 
 // badAssertion is what is wrong with an assertion. The reason is for the log.
@@ -61,7 +60,6 @@ func (h *Handler) verify(text string, now time.Time) (visitor, error) {
 		app:       a,
 		user:      chat.User{Issuer: string(a.ID), Subject: c.text("sub", "kore_sub")},
 		anonymous: c.yes("isAnonymous"),
-		mergeFrom: c.text("identityToMerge"),
 	}
 	expires, issued := c.time("exp"), c.time("iat")
 	v.token = revocation.Token{

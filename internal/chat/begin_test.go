@@ -1,0 +1,36 @@
+package chat
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+// TestNewConversation begins another one where there is one, and goes on with that.
+func TestNewConversation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		n := start(t, m, newDirect())
+		if _, err := n.Current(t.Context(), ann, echo); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("Current() = %v before there is one, want not found", err)
+		}
+		first, _ := n.open(t, hello)
+		second, _ := n.open(t, Hello{User: ann, Bot: echo, New: true, Context: json.RawMessage(`{"page":"/loans","gone":null}`)})
+		c := second.Conversation()
+		if c.ID == first.Conversation().ID || m.of(c.ID).welcomes != 1 {
+			t.Errorf("the other conversation is %+v, want one of its own with a welcome", c)
+		}
+		if kept := m.of(c.ID); string(kept.Context) != `{"page":"/loans"}` || m.count("context") != 0 {
+			t.Errorf("context %s, written %d times more: the welcome must have it", kept.Context, m.count("context"))
+		}
+		if now, err := n.Current(t.Context(), ann, echo); err != nil || now.ID != c.ID {
+			t.Errorf("Current() = %s, %v; want %s", now.ID, err, c.ID)
+		}
+		if third, _ := n.open(t, hello); third.Conversation().ID != c.ID {
+			t.Errorf("the next session goes on with %s, want %s", third.Conversation().ID, c.ID)
+		}
+	})
+}
