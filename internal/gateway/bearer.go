@@ -120,10 +120,11 @@ func (p *places) remove(out *http.Request) {
 	}
 	for _, name := range p.cookies {
 		edit(out.Header, "Cookie", func(line string) string {
-			return without(line, ";", func(pair string) bool {
+			line = without(line, ";", func(pair string) bool {
 				key, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
 				return key == name
 			})
+			return strings.TrimLeft(line, " ") // of the first, which no separator stands before
 		})
 	}
 	for _, name := range p.headers {
@@ -143,7 +144,7 @@ func without(text, separator string, gone func(part string) bool) string {
 	if len(left) == len(parts) {
 		return text
 	}
-	return strings.TrimLeft(strings.Join(left, separator), " ")
+	return strings.Join(left, separator)
 }
 
 // edit changes the lines of a header; empty ones go.

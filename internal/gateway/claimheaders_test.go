@@ -152,6 +152,7 @@ func FuzzHide(f *testing.F) {
 	f.Add("jwt=a&b=c", "s=x; t=y", "Bearer z")
 	f.Add("%6a%77t=a&jwt", "s=x;s=y", "Basic bearer  z")
 	f.Add("&&=&jwt=%zz", " s =x; s", "bearer")
+	f.Add("jwt=a& w", "s=x", "Bearer z")
 	p := newPlaces(&JWT{CookieNames: []string{"s"}})
 	f.Fuzz(func(t *testing.T, query, cookie, header string) {
 		out := &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{"Cookie": {cookie}, "Authorization": {header}}}
