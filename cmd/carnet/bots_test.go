@@ -108,7 +108,7 @@ func (c *chatter) hears(words ...string) {
 func botExample(t *testing.T, addr string, command ...string) {
 	t.Helper()
 	if _, err := exec.LookPath(command[0]); err != nil {
-		t.Skipf("%s is not installed", command[0])
+		t.Fatalf("%s is not installed: make setup installs it", command[0])
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = "../.."
@@ -129,7 +129,10 @@ func botExample(t *testing.T, addr string, command ...string) {
 			}
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-t.Context().Done():
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	t.Fatalf("%s does not listen", command)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // conn is one client's connection: it says hello, then takes part in a conversation
@@ -20,7 +21,7 @@ type conn struct {
 	out    queue
 
 	// The reader's own.
-	pace    pace
+	pace    limit.Pace
 	user    chat.User
 	session *chat.Session // nil before hello
 
@@ -76,7 +77,7 @@ func (c *conn) receive(ctx context.Context, op opcode, data []byte) *refusal {
 	if c.out.over() {
 		return nil
 	}
-	if !c.pace.allow(age) {
+	if !c.pace.Allow(age, frameEvery, framesBurst) {
 		return refuse(closeTooMany, "too_many", "too many frames: slow down")
 	}
 	switch op {

@@ -309,23 +309,3 @@ func TestTooManyFrames(t *testing.T) {
 		})
 	}
 }
-
-func TestPace(t *testing.T) {
-	t.Parallel()
-	var p pace
-	passed := 0
-	for range 1000 {
-		if p.allow(time.Hour) {
-			passed++
-		}
-	}
-	if passed != 400 {
-		t.Errorf("%d passed at once, want 400", passed)
-	}
-	if p.allow(time.Hour + frameEvery - 1) {
-		t.Error("one passed early")
-	}
-	if !p.allow(time.Hour + frameEvery) {
-		t.Error("one more did not pass in time")
-	}
-}

@@ -56,21 +56,8 @@ func (c *conn) check(age time.Duration, now int64) {
 	}
 }
 
-// The pace of a connection's frames.
+// The pace of a connection's frames, of all kinds: 200 a second, and 400 at once.
 const (
-	frameEvery = time.Second / 200
-	maxBurst   = 400 * frameEvery
+	frameEvery  = time.Second / 200
+	framesBurst = 400
 )
-
-// pace bounds how many frames come in, of all kinds: 200 a second, and 400 at once.
-// The zero pace has let none pass.
-type pace struct{ due time.Duration } // when what has passed is worked off
-
-func (p *pace) allow(at time.Duration) bool {
-	due := max(p.due, at) + frameEvery
-	if due-at > maxBurst {
-		return false
-	}
-	p.due = due
-	return true
-}

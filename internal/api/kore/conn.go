@@ -16,6 +16,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // opcode is the kind of a WebSocket frame (RFC 6455 §5.2).
@@ -31,7 +32,7 @@ type conn struct {
 	session atomic.Pointer[chat.Session]
 
 	// The reader's own.
-	pace    pace
+	pace    limit.Pace
 	context json.RawMessage // what the page last said of itself
 	ended   time.Duration   // when it last ended a conversation, since the handler was made
 
@@ -63,7 +64,7 @@ func (c *conn) close() {
 func (c *conn) receive(ctx context.Context, op opcode, data []byte) {
 	age := c.h.age()
 	c.seen.Store(int64(age))
-	if !c.pace.allow(age) {
+	if !c.pace.Allow(age, frameEvery, framesBurst) {
 		c.sock.end(1008)
 		return
 	}
