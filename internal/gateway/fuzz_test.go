@@ -75,6 +75,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("OPTIONS", "/guests/a%2eb", uint8(2), `{"alg":"ES256","kid":"desktop_key1"}`, `{"iss":"device","sub":null}`, "session", "X-Token: bearer")
 	f.Add("GET", "/old?jwt&jwt=", uint8(3), `{"alg":"RS256","typ":1}`, `{"iss":"stored-d-1591600000000","roles":{"a":{}}}`, "x-token", "Connection: X-User, upgrade")
 	f.Add("GET", "/other", uint8(4), `{"alg":"HS256","client":"secret"}`, `{"client":"secret","iss":7}`, "jwt", "Authorization: Bearer")
+	f.Add("GET", "/other", uint8(4), `{"alg":"HS256","client":"secret"}`, `{"cli":7}`, "jwt", "Authorization: Bearer")
 	f.Add("GET", "/other", uint8(5), `1`, `null`, "jwt", "Host: x")
 	f.Add("GET", "/demo?jwt=MQ.e30.AA", uint8(6), `{"alg":"none"}`, `{"iss":"app-key"}`, "Authorization", "X_Consumer_Id: 1")
 	f.Fuzz(func(t *testing.T, method, target string, who uint8, header, claims, place, line string) {

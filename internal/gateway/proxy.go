@@ -80,8 +80,8 @@ func (f *flight) internal(in *http.Request) *http.Request {
 	stripHop(out.Header)
 	setPath(out.URL, f.target)
 	out.URL.Scheme, out.URL.Host = "", ""
-	out.RequestURI = out.URL.RequestURI()
 	f.mark(in, out)
+	out.RequestURI = out.URL.RequestURI() // of what mark has left in the URL
 	return out
 }
 
