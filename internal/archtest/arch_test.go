@@ -45,6 +45,7 @@ var sideways = map[string][]string{
 	"internal/bot":           {"internal/egress"},
 	"internal/connector":     {"internal/egress"},
 	"internal/securesession": {"internal/connector"},
+	"internal/store/":        {"internal/store/table"},
 	"internal/bus/":          {"internal/bus/local"},
 	"internal/api/":          {"internal/httpx", "internal/socket"},
 	"internal/server":        {"internal/config"},

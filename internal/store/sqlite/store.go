@@ -20,7 +20,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/carnetproject/carnet/internal/consumer"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
 // busyTimeout is how long a transaction waits for another process's.
@@ -33,12 +33,13 @@ const walPages = "wal_autocheckpoint(4000)"
 // Store is an open database. Reads work from [Open] to [Store.Close]; writes wait
 // for [Store.Run] to begin, and are refused once it has ended. Safe for concurrent use.
 type Store struct {
+	*table.Tables
+
 	writer  *sql.DB // one connection
 	readers *sql.DB // read-only
 
-	turnWaits *sql.Stmt // of the readers
-	byKey     *sql.Stmt // of the readers: a credential
-	ids       *consumer.IDs
+	turnWaits *sql.Stmt            // of the readers
+	hot       map[string]*sql.Stmt // of the readers, by their texts
 	durable   bool // whether the writer's commits wait for the disk; its goroutine's alone
 	chat      *chatWriter
 
@@ -58,7 +59,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{queue: make(chan *write, maxQueue), stopped: make(chan struct{}), durable: true}
+	s := &Store{queue: make(chan *write, maxQueue), stopped: make(chan struct{}), durable: true, hot: map[string]*sql.Stmt{}}
 	s.writer, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", walPages)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
@@ -73,11 +74,13 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if s.chat, err = newChatWriter(ctx, s.writer); err == nil {
 		s.turnWaits, err = s.readers.PrepareContext(ctx, selectWaits)
 	}
-	if err == nil {
-		s.byKey, err = s.readers.PrepareContext(ctx, selectByKey)
+	for _, text := range table.Hot() {
+		if err == nil {
+			s.hot[text], err = s.readers.PrepareContext(ctx, text)
+		}
 	}
 	if err == nil {
-		s.ids, err = readIDs(ctx, s.readers)
+		s.Tables, err = table.New(ctx, database{s})
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
@@ -116,17 +119,3 @@ func connect(path string, connections int, pragmas ...string) (*sql.DB, error) {
 
 // Close closes the file. Call it after Run has returned.
 func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
-
-// Ping reports whether the store answers.
-func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.Version(ctx)
-	return err
-}
-
-// Version is a number that grows with every write to keys, apps or users, by any
-// process. Who sees the same number twice has missed nothing in between.
-func (s *Store) Version(ctx context.Context) (int64, error) {
-	var n int64
-	err := s.readers.QueryRowContext(ctx, `SELECT n FROM version`).Scan(&n)
-	return n, explain("read version", err)
-}

@@ -1,4 +1,4 @@
-package sqlite
+package table
 
 import (
 	"context"
@@ -24,12 +24,12 @@ type consumerRow struct {
 
 func (c *consumerRow) into() []any {
 	return []any{
-		&c.n, &c.ID, (*optional)(&c.Username), (*optional)(&c.CustomID), (*list[consumer.Group])(&c.Groups),
+		&c.n, &c.ID, (*optional)(&c.Username), (*optional)(&c.CustomID), (*List[consumer.Group])(&c.Groups),
 		(*tags)(&c.Tags), (*second)(&c.Created), (*second)(&c.Ends),
 	}
 }
 
-func scanConsumer(r rows) (c consumerRow, err error) {
+func scanConsumer(r Rows) (c consumerRow, err error) {
 	err = r.Scan(c.into()...)
 	return c, err
 }
@@ -37,34 +37,34 @@ func scanConsumer(r rows) (c consumerRow, err error) {
 // consumerColumns are all but the number, the id last.
 func consumerColumns(i *consumer.Info) []any {
 	return []any{
-		optional(i.Username), optional(i.CustomID), list[consumer.Group](i.Groups),
+		optional(i.Username), optional(i.CustomID), List[consumer.Group](i.Groups),
 		tags(i.Tags), second(i.Created), second(i.Ends), i.ID,
 	}
 }
 
 // Consumer returns the consumer of an id or else of a username, or a fault of kind
 // NotFound.
-func (s *Store) Consumer(ctx context.Context, name string) (consumer.Info, error) {
-	c, err := scanConsumer(s.readers.QueryRowContext(ctx, selectConsumer+`
+func (t *Tables) Consumer(ctx context.Context, name string) (consumer.Info, error) {
+	c, err := scanConsumer(t.db.Reader().QueryRowContext(ctx, selectConsumer+`
 		WHERE id = ?1 OR username = ?1 ORDER BY id = ?1 DESC LIMIT 1`, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return consumer.Info{}, errNoConsumer
 	}
-	return c.Info, explain("read consumer", err)
+	return c.Info, t.db.Explain("read consumer", err)
 }
 
 // Consumers lists consumers in the order of their making.
-func (s *Store) Consumers(ctx context.Context, p consumer.Page) ([]consumer.Info, string, error) {
-	after, err := s.offset(p)
+func (t *Tables) Consumers(ctx context.Context, p consumer.Page) ([]consumer.Info, string, error) {
+	after, err := t.offset(p)
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := collect(ctx, s.readers, "read consumers", scanConsumer, selectConsumer+`
+	found, err := collect(ctx, t, t.db.Reader(), "read consumers", scanConsumer, selectConsumer+`
 		WHERE id IS NOT NULL AND n > ? ORDER BY n LIMIT ?`, after, p.Size+1)
 	if err != nil {
 		return nil, "", err
 	}
-	found, next := page(s, found, p, func(c consumerRow) int64 { return c.n })
+	found, next := page(t, found, p, func(c consumerRow) int64 { return c.n })
 	var all []consumer.Info
 	for i := range found {
 		all = append(all, found[i].Info)
@@ -73,11 +73,11 @@ func (s *Store) Consumers(ctx context.Context, p consumer.Page) ([]consumer.Info
 }
 
 // offset is the number after which a page begins.
-func (s *Store) offset(p consumer.Page) (int64, error) {
+func (t *Tables) offset(p consumer.Page) (int64, error) {
 	if p.Offset == "" {
 		return 0, nil
 	}
-	n, ok := s.ids.Row(p.Offset)
+	n, ok := t.ids.Row(p.Offset)
 	if !ok {
 		return 0, fault.BadField("offset", "must be one that the page before gave")
 	}
@@ -85,33 +85,33 @@ func (s *Store) offset(p consumer.Page) (int64, error) {
 }
 
 // page cuts what was read, one row too many, to the size of a page.
-func page[T any](s *Store, found []T, p consumer.Page, number func(T) int64) (all []T, next string) {
+func page[T any](t *Tables, found []T, p consumer.Page, number func(T) int64) (all []T, next string) {
 	if len(found) <= p.Size {
 		return found, ""
 	}
-	return found[:p.Size], s.ids.Of(number(found[p.Size-1]))
+	return found[:p.Size], t.ids.Of(number(found[p.Size-1]))
 }
 
 // AddConsumer adds a consumer with its groups. What is taken is a conflict.
-func (s *Store) AddConsumer(ctx context.Context, i consumer.Info) error {
-	return s.change(ctx, "add consumer", func(ctx context.Context, tx *sql.Tx) error {
-		if err := insertConsumer(ctx, tx, &i); err != nil {
+func (t *Tables) AddConsumer(ctx context.Context, i consumer.Info) error {
+	return t.db.Change(ctx, "add consumer", func(ctx context.Context, tx Tx) error {
+		if err := t.insertConsumer(ctx, tx, &i); err != nil {
 			return err
 		}
 		return logChange(ctx, tx, consumer.Change{Kind: consumer.OfConsumer, Key: i.ID, Added: true})
 	})
 }
 
-func insertConsumer(ctx context.Context, tx *sql.Tx, i *consumer.Info) error {
+func (t *Tables) insertConsumer(ctx context.Context, tx Tx, i *consumer.Info) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO consumers (username, custom_id, groups, tags, created, ends, id)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, consumerColumns(i)...)
-	return clash(err, "consumer")
+	return t.clash(err, "consumer")
 }
 
-// EditConsumer changes the consumer of an id, as [Store.EditUser] does a user.
-func (s *Store) EditConsumer(ctx context.Context, id string, edit func(*consumer.Info) error) error {
-	return s.change(ctx, "edit consumer", func(ctx context.Context, tx *sql.Tx) error {
+// EditConsumer changes the consumer of an id, as [Tables.EditUser] does a user.
+func (t *Tables) EditConsumer(ctx context.Context, id string, edit func(*consumer.Info) error) error {
+	return t.db.Change(ctx, "edit consumer", func(ctx context.Context, tx Tx) error {
 		c, err := scanConsumer(tx.QueryRowContext(ctx, selectConsumer+` WHERE id = ?`, id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return errNoConsumer
@@ -127,50 +127,50 @@ func (s *Store) EditConsumer(ctx context.Context, id string, edit func(*consumer
 			UPDATE consumers SET username = ?, custom_id = ?, groups = ?, tags = ?, created = ?, ends = ?
 			WHERE id = ?`, consumerColumns(&c.Info)...)
 		if err != nil {
-			return clash(err, "consumer")
+			return t.clash(err, "consumer")
 		}
 		return logChange(ctx, tx, consumer.Change{Kind: consumer.OfConsumer, Key: id})
 	})
 }
 
 // RemoveConsumer removes the consumer of an id. Its credentials are none from now on;
-// [Store.Purge] deletes them.
-func (s *Store) RemoveConsumer(ctx context.Context, id string) error {
-	return s.change(ctx, "remove consumer", func(ctx context.Context, tx *sql.Tx) error {
+// [Tables.Purge] deletes them.
+func (t *Tables) RemoveConsumer(ctx context.Context, id string) error {
+	return t.db.Change(ctx, "remove consumer", func(ctx context.Context, tx Tx) error {
 		return removeConsumer(ctx, tx, id)
 	})
 }
 
-func removeConsumer(ctx context.Context, tx *sql.Tx, id string) error {
-	done, err := tx.ExecContext(ctx, `
+func removeConsumer(ctx context.Context, tx Tx, id string) error {
+	n, err := affected(tx.ExecContext(ctx, `
 		UPDATE consumers SET id = NULL, username = NULL, custom_id = NULL, groups = '[]', tags = NULL, ends = NULL
-		WHERE id = ?`, id)
+		WHERE id = ?`, id))
 	if err != nil {
 		return err
 	}
-	if n, err := done.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, errNoConsumer)
+	if n == 0 {
+		return errNoConsumer
 	}
 	return logChange(ctx, tx, consumer.Change{Kind: consumer.OfConsumer, Key: id})
 }
 
 // Ends lists when consumers end, in order of time.
-func (s *Store) Ends(ctx context.Context) ([]time.Time, error) {
-	scan := func(r rows) (t time.Time, err error) { err = r.Scan((*second)(&t)); return t, err }
-	return collect(ctx, s.readers, "read ends of consumers", scan,
+func (t *Tables) Ends(ctx context.Context) ([]time.Time, error) {
+	scan := func(r Rows) (t time.Time, err error) { err = r.Scan((*second)(&t)); return t, err }
+	return collect(ctx, t, t.db.Reader(), "read ends of consumers", scan,
 		`SELECT ends FROM consumers WHERE ends IS NOT NULL ORDER BY ends`)
 }
 
 // RemoveEnded removes the consumers that ended before a time, and returns their ids.
-func (s *Store) RemoveEnded(ctx context.Context, before time.Time) ([]string, error) {
+func (t *Tables) RemoveEnded(ctx context.Context, before time.Time) ([]string, error) {
 	const what, ended = "remove ended consumers", `SELECT id FROM consumers WHERE ends < ?`
-	scan := func(r rows) (id string, err error) { err = r.Scan(&id); return id, err }
-	ids, err := collect(ctx, s.readers, what, scan, ended, second(before))
+	scan := func(r Rows) (id string, err error) { err = r.Scan(&id); return id, err }
+	ids, err := collect(ctx, t, t.db.Reader(), what, scan, ended, second(before))
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	err = s.change(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
-		if ids, err = collect(ctx, tx, what, scan, ended, second(before)); err != nil {
+	err = t.db.Change(ctx, what, func(ctx context.Context, tx Tx) error {
+		if ids, err = collect(ctx, t, tx, what, scan, ended, second(before)); err != nil {
 			return err
 		}
 		for _, id := range ids {
@@ -190,19 +190,16 @@ const (
 
 // Purge deletes at most that many credentials of removed consumers, and removed
 // consumers that have none. done is false if there may be more.
-func (s *Store) Purge(ctx context.Context, most int) (done bool, err error) {
+func (t *Tables) Purge(ctx context.Context, most int) (done bool, err error) {
 	const what = "delete credentials of removed consumers"
-	scan := func(r rows) (n int64, err error) { err = r.Scan(&n); return n, err }
-	found, err := collect(ctx, s.readers, what, scan, firstRemoved)
+	scan := func(r Rows) (n int64, err error) { err = r.Scan(&n); return n, err }
+	found, err := collect(ctx, t, t.db.Reader(), what, scan, firstRemoved)
 	if err != nil || len(found) == 0 {
 		return true, err
 	}
-	err = s.write(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
-		deleted, err := tx.ExecContext(ctx, deleteRemoved, most)
-		if err != nil {
-			return err
-		}
-		if n, err := deleted.RowsAffected(); err != nil || n > 0 {
+	err = t.db.Write(ctx, what, func(ctx context.Context, tx Tx) error {
+		n, err := affected(tx.ExecContext(ctx, deleteRemoved, most))
+		if err != nil || n > 0 {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM consumers WHERE n = (`+firstRemoved+`)`)
@@ -262,7 +259,7 @@ func (t tags) Value() (driver.Value, error) {
 	if len(t) == 0 {
 		return nil, nil
 	}
-	return list[string](t).Value()
+	return List[string](t).Value()
 }
 
 func (t *tags) Scan(v any) error {
@@ -270,5 +267,5 @@ func (t *tags) Scan(v any) error {
 		*t = nil
 		return nil
 	}
-	return (*list[string])(t).Scan(v)
+	return (*List[string])(t).Scan(v)
 }

@@ -1,8 +1,7 @@
-package sqlite
+package table
 
 import (
 	"context"
-	"database/sql"
 	"net/netip"
 
 	"github.com/carnetproject/carnet/internal/app"
@@ -10,26 +9,25 @@ import (
 )
 
 // Apps returns all apps with their secrets, in the order of their making.
-func (s *Store) Apps(ctx context.Context) ([]app.App, error) {
+func (t *Tables) Apps(ctx context.Context) (all []app.App, err error) {
 	const what = "read apps"
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for both tables
-	if err != nil {
-		return nil, explain(what, err)
-	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return readApps(ctx, tx, what, "")
+	err = t.db.Snapshot(ctx, func(q Querier) error { // of both tables
+		all, err = t.readApps(ctx, q, what, "")
+		return err
+	})
+	return all, t.db.Explain(what, err)
 }
 
 // readApps returns the app of an id, or all for an empty one.
-func readApps(ctx context.Context, tx *sql.Tx, what string, id app.ID) ([]app.App, error) {
-	apps, err := collect(ctx, tx, what, scanApp, `
+func (t *Tables) readApps(ctx context.Context, q Querier, what string, id app.ID) ([]app.App, error) {
+	apps, err := collect(ctx, t, q, what, scanApp, `
 		SELECT id, name, disabled, created, identity, trusted_networks, origins, audience,
 			session_algorithm, access_algorithm, scopes, public
 		FROM apps WHERE ?1 = '' OR id = ?1 ORDER BY created, id`, string(id))
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := collect(ctx, tx, what, scanSecret, `
+	secrets, err := collect(ctx, t, q, what, scanSecret, `
 		SELECT app, id, hash, sealed, not_before, not_after
 		FROM app_secrets WHERE ?1 = '' OR app = ?1 ORDER BY app, position`, string(id))
 	if err != nil {
@@ -45,10 +43,10 @@ func readApps(ctx context.Context, tx *sql.Tx, what string, id app.ID) ([]app.Ap
 	return apps, nil
 }
 
-func scanApp(r rows) (a app.App, err error) {
-	err = r.Scan(&a.ID, &a.Name, &a.Disabled, (*stamp)(&a.Created), &a.Identity,
-		(*list[netip.Prefix])(&a.TrustedNetworks), (*list[string])(&a.Origins), &a.Audience,
-		&a.SessionAlgorithm, &a.AccessAlgorithm, (*list[string])(&a.Scopes), &a.Public)
+func scanApp(r Rows) (a app.App, err error) {
+	err = r.Scan(&a.ID, &a.Name, &a.Disabled, (*Stamp)(&a.Created), &a.Identity,
+		(*List[netip.Prefix])(&a.TrustedNetworks), (*List[string])(&a.Origins), &a.Audience,
+		&a.SessionAlgorithm, &a.AccessAlgorithm, (*List[string])(&a.Scopes), &a.Public)
 	return a, err
 }
 
@@ -57,20 +55,20 @@ type ownedSecret struct {
 	secret app.Secret
 }
 
-func scanSecret(r rows) (o ownedSecret, err error) {
+func scanSecret(r Rows) (o ownedSecret, err error) {
 	err = r.Scan(&o.app, &o.secret.ID, (*digest)(&o.secret.Hash), &o.secret.Sealed,
-		(*stamp)(&o.secret.NotBefore), (*stamp)(&o.secret.NotAfter))
+		(*Stamp)(&o.secret.NotBefore), (*Stamp)(&o.secret.NotAfter))
 	return o, err
 }
 
 // AddApp adds an app. If the id is taken, that is a conflict.
-func (s *Store) AddApp(ctx context.Context, a app.App) error {
-	return s.change(ctx, "add app", func(ctx context.Context, tx *sql.Tx) error {
+func (t *Tables) AddApp(ctx context.Context, a app.App) error {
+	return t.db.Change(ctx, "add app", func(ctx context.Context, tx Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO apps (name, disabled, created, identity, trusted_networks, origins, audience,
 				session_algorithm, access_algorithm, scopes, public, id)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
-		if taken(err) {
+		if _, there := t.db.Taken(err); there {
 			return fault.Newf(fault.Conflict, "app %s exists already", a.ID)
 		}
 		if err != nil {
@@ -80,11 +78,11 @@ func (s *Store) AddApp(ctx context.Context, a app.App) error {
 	})
 }
 
-// EditApp changes the app of an id with its secrets, as [Store.EditUser] does a user.
-func (s *Store) EditApp(ctx context.Context, id app.ID, edit func(*app.App) error) error {
+// EditApp changes the app of an id with its secrets, as [Tables.EditUser] does a user.
+func (t *Tables) EditApp(ctx context.Context, id app.ID, edit func(*app.App) error) error {
 	const what = "edit app"
-	return s.change(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
-		found, err := readApps(ctx, tx, what, id)
+	return t.db.Change(ctx, what, func(ctx context.Context, tx Tx) error {
+		found, err := t.readApps(ctx, tx, what, id)
 		if err != nil {
 			return err
 		}
@@ -109,14 +107,14 @@ func (s *Store) EditApp(ctx context.Context, id app.ID, edit func(*app.App) erro
 // appColumns are all but the secrets, the id last.
 func appColumns(a *app.App) []any {
 	return []any{
-		a.Name, a.Disabled, stamp(a.Created), a.Identity,
-		list[netip.Prefix](a.TrustedNetworks), list[string](a.Origins), a.Audience,
-		a.SessionAlgorithm, a.AccessAlgorithm, list[string](a.Scopes), a.Public, a.ID,
+		a.Name, a.Disabled, Stamp(a.Created), a.Identity,
+		List[netip.Prefix](a.TrustedNetworks), List[string](a.Origins), a.Audience,
+		a.SessionAlgorithm, a.AccessAlgorithm, List[string](a.Scopes), a.Public, a.ID,
 	}
 }
 
 // saveSecrets replaces the app's secrets.
-func saveSecrets(ctx context.Context, tx *sql.Tx, a *app.App) error {
+func saveSecrets(ctx context.Context, tx Tx, a *app.App) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM app_secrets WHERE app = ?`, a.ID); err != nil {
 		return err
 	}
@@ -124,7 +122,7 @@ func saveSecrets(ctx context.Context, tx *sql.Tx, a *app.App) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO app_secrets (app, position, id, hash, sealed, not_before, not_after)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, i, s.ID, digest(s.Hash), s.Sealed, stamp(s.NotBefore), stamp(s.NotAfter))
+			a.ID, i, s.ID, digest(s.Hash), s.Sealed, Stamp(s.NotBefore), Stamp(s.NotAfter))
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package table
 
 import (
 	"context"
@@ -30,8 +30,12 @@ const (
 		`, o.n, o.id, o.username, o.custom_id, o.groups, o.tags, o.created, o.ends` + fromCredentials + ` WHERE c.key = ?`
 
 	insertCredential = `INSERT INTO credentials (n, consumer, key, algorithm, secret, public_key, tags, created, id) VALUES `
-	credentialValues = `(?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
+
+// credentialValues are the arguments of a new row.
+func (t *Tables) credentialValues() string {
+	return `(` + t.db.Number("credentials", "n") + `, ?, ?, ?, ?, ?, ?, ?, ?)`
+}
 
 // credentialRow is a credential with its number.
 type credentialRow struct {
@@ -48,10 +52,10 @@ func (c *credentialRow) into() []any {
 
 // credentialColumns are all of a new row. Its number is NULL, so that it gets the next
 // one, unless the id follows from the number of a row that was there before.
-func (s *Store) credentialColumns(owner int64, r *consumer.Record) []any {
+func (t *Tables) credentialColumns(owner int64, r *consumer.Record) []any {
 	var n any
 	id := givenID(r.ID)
-	if number, ours := s.ids.Row(r.ID); ours {
+	if number, ours := t.ids.Row(r.ID); ours {
 		n, id = number, ""
 	}
 	return []any{
@@ -60,53 +64,50 @@ func (s *Store) credentialColumns(owner int64, r *consumer.Record) []any {
 	}
 }
 
-func (s *Store) scanCredential(r rows) (c credentialRow, err error) {
+func (t *Tables) scanCredential(r Rows) (c credentialRow, err error) {
 	err = r.Scan(c.into()...)
-	s.identify(&c)
+	t.identify(&c)
 	return c, err
 }
 
 // readIDs reads the key of the ids that follow from numbers.
-func readIDs(ctx context.Context, db *sql.DB) (*consumer.IDs, error) {
+func readIDs(ctx context.Context, q Querier) (*consumer.IDs, error) {
 	var key []byte
-	if err := db.QueryRowContext(ctx, `SELECT key FROM row_ids`).Scan(&key); err != nil {
+	if err := q.QueryRowContext(ctx, `SELECT key FROM row_ids`).Scan(&key); err != nil {
 		return nil, fmt.Errorf("read key of row ids: %w", err)
 	}
 	return consumer.NewIDs(key)
 }
 
 // identify gives c the id that follows from its number, unless it was given one.
-func (s *Store) identify(c *credentialRow) {
+func (t *Tables) identify(c *credentialRow) {
 	if c.ID == "" {
-		c.ID = s.ids.Of(c.n)
+		c.ID = t.ids.Of(c.n)
 	}
 }
 
 // FindCredential returns the credential of a key with its consumer, or a fault of kind
 // NotFound.
-func (s *Store) FindCredential(ctx context.Context, key string) (consumer.Record, consumer.Info, error) {
+func (t *Tables) FindCredential(ctx context.Context, key string) (consumer.Record, consumer.Info, error) {
 	var c credentialRow
 	var owner consumerRow
-	err := s.byKey.QueryRowContext(ctx, key).Scan(append(c.into(), owner.into()...)...)
+	err := t.db.Reader().QueryRowContext(ctx, selectByKey, key).Scan(append(c.into(), owner.into()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return consumer.Record{}, consumer.Info{}, errNoCredential
 	}
-	s.identify(&c)
-	return c.Record, owner.Info, explain("find credential", err)
+	t.identify(&c)
+	return c.Record, owner.Info, t.db.Explain("find credential", err)
 }
 
 // Credential returns the credential of an id or else of a key, or a fault of kind NotFound.
-func (s *Store) Credential(ctx context.Context, name string) (consumer.Record, error) {
-	c, err := s.credential(ctx, s.readers, name)
-	return c.Record, explain("read credential", err)
+func (t *Tables) Credential(ctx context.Context, name string) (consumer.Record, error) {
+	c, err := t.credential(ctx, t.db.Reader(), name)
+	return c.Record, t.db.Explain("read credential", err)
 }
 
-func (s *Store) credential(ctx context.Context, q interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, name string,
-) (credentialRow, error) {
-	number, _ := s.ids.Row(name)
-	c, err := s.scanCredential(q.QueryRowContext(ctx, selectByName, givenID(name), number, name))
+func (t *Tables) credential(ctx context.Context, q Querier, name string) (credentialRow, error) {
+	number, _ := t.ids.Row(name)
+	c, err := t.scanCredential(q.QueryRowContext(ctx, selectByName, givenID(name), number, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errNoCredential
 	}
@@ -115,8 +116,8 @@ func (s *Store) credential(ctx context.Context, q interface {
 
 // Credentials lists the credentials of the consumer of an id, or all, in the order of
 // their making.
-func (s *Store) Credentials(ctx context.Context, consumerID string, p consumer.Page) ([]consumer.Record, string, error) {
-	after, err := s.offset(p)
+func (t *Tables) Credentials(ctx context.Context, consumerID string, p consumer.Page) ([]consumer.Record, string, error) {
+	after, err := t.offset(p)
 	if err != nil {
 		return nil, "", err
 	}
@@ -124,11 +125,11 @@ func (s *Store) Credentials(ctx context.Context, consumerID string, p consumer.P
 	if consumerID != "" {
 		query, args = selectPageOf, append([]any{consumerID}, args...)
 	}
-	found, err := collect(ctx, s.readers, "read credentials", s.scanCredential, query, args...)
+	found, err := collect(ctx, t, t.db.Reader(), "read credentials", t.scanCredential, query, args...)
 	if err != nil {
 		return nil, "", err
 	}
-	found, next := page(s, found, p, func(c credentialRow) int64 { return c.n })
+	found, next := page(t, found, p, func(c credentialRow) int64 { return c.n })
 	var all []consumer.Record
 	for i := range found {
 		all = append(all, found[i].Record)
@@ -138,9 +139,9 @@ func (s *Store) Credentials(ctx context.Context, consumerID string, p consumer.P
 
 // AddCredential adds a credential and returns it with its id. If the key or the id is
 // taken, that is a conflict; what a removed consumer had is not taken.
-func (s *Store) AddCredential(ctx context.Context, r consumer.Record) (consumer.Record, error) {
+func (t *Tables) AddCredential(ctx context.Context, r consumer.Record) (consumer.Record, error) {
 	added := r
-	err := s.change(ctx, "add credential", func(ctx context.Context, tx *sql.Tx) error {
+	err := t.db.Change(ctx, "add credential", func(ctx context.Context, tx Tx) error {
 		owner, err := ownerOf(ctx, tx, r.ConsumerID)
 		if err != nil {
 			return err
@@ -148,16 +149,13 @@ func (s *Store) AddCredential(ctx context.Context, r consumer.Record) (consumer.
 		if err := freeKey(ctx, tx, r.Key); err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, insertCredential+credentialValues, s.credentialColumns(owner, &r)...)
+		var n int64
+		err = tx.QueryRowContext(ctx, insertCredential+t.credentialValues()+` RETURNING n`, t.credentialColumns(owner, &r)...).Scan(&n)
 		if err != nil {
-			return clash(err, "credential")
+			return t.clash(err, "credential")
 		}
 		if r.ID == "" {
-			n, err := done.LastInsertId()
-			if err != nil {
-				return err
-			}
-			added.ID = s.ids.Of(n)
+			added.ID = t.ids.Of(n)
 		}
 		return logChange(ctx, tx, consumer.Change{Kind: consumer.OfCredential, Key: r.Key, Added: true})
 	})
@@ -165,7 +163,7 @@ func (s *Store) AddCredential(ctx context.Context, r consumer.Record) (consumer.
 }
 
 // ownerOf is the number of a consumer.
-func ownerOf(ctx context.Context, tx *sql.Tx, id string) (n int64, err error) {
+func ownerOf(ctx context.Context, tx Tx, id string) (n int64, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT n FROM consumers WHERE id = ?`, id).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errNoConsumer
@@ -174,17 +172,17 @@ func ownerOf(ctx context.Context, tx *sql.Tx, id string) (n int64, err error) {
 }
 
 // freeKey deletes the credential of a key if its consumer was removed.
-func freeKey(ctx context.Context, tx *sql.Tx, key string) error {
+func freeKey(ctx context.Context, tx Tx, key string) error {
 	_, err := tx.ExecContext(ctx, `
 		DELETE FROM credentials WHERE key = ? AND consumer IN (SELECT n FROM consumers WHERE id IS NULL)`, key)
 	return err
 }
 
-// EditCredential changes the credential of an id or else of a key, as [Store.EditUser]
+// EditCredential changes the credential of an id or else of a key, as [Tables.EditUser]
 // does a user, and returns the key that it had.
-func (s *Store) EditCredential(ctx context.Context, name string, edit func(*consumer.Record) error) (key string, err error) {
-	err = s.change(ctx, "edit credential", func(ctx context.Context, tx *sql.Tx) error {
-		c, err := s.credential(ctx, tx, name)
+func (t *Tables) EditCredential(ctx context.Context, name string, edit func(*consumer.Record) error) (key string, err error) {
+	err = t.db.Change(ctx, "edit credential", func(ctx context.Context, tx Tx) error {
+		c, err := t.credential(ctx, tx, name)
 		if err != nil {
 			return err
 		}
@@ -201,7 +199,7 @@ func (s *Store) EditCredential(ctx context.Context, name string, edit func(*cons
 				return err
 			}
 		}
-		if err := updateCredential(ctx, tx, c.n, owner, &c.Record); err != nil {
+		if err := t.updateCredential(ctx, tx, c.n, owner, &c.Record); err != nil {
 			return err
 		}
 		return logKeys(ctx, tx, key, c.Key)
@@ -210,16 +208,16 @@ func (s *Store) EditCredential(ctx context.Context, name string, edit func(*cons
 }
 
 // updateCredential changes all but the id.
-func updateCredential(ctx context.Context, tx *sql.Tx, n, owner int64, r *consumer.Record) error {
+func (t *Tables) updateCredential(ctx context.Context, tx Tx, n, owner int64, r *consumer.Record) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE credentials SET consumer = ?, key = ?, algorithm = ?, secret = ?, public_key = ?, tags = ?, created = ?
 		WHERE n = ?`,
 		owner, r.Key, algorithm(r.Algorithm), r.Sealed, optional(r.PublicKey), tags(r.Tags), second(r.Created), n)
-	return clash(err, "credential")
+	return t.clash(err, "credential")
 }
 
 // logKeys logs a change of the credential of a key, and of the other if it is another.
-func logKeys(ctx context.Context, tx *sql.Tx, key, other string) error {
+func logKeys(ctx context.Context, tx Tx, key, other string) error {
 	err := logChange(ctx, tx, consumer.Change{Kind: consumer.OfCredential, Key: key})
 	if err == nil && other != key {
 		err = logChange(ctx, tx, consumer.Change{Kind: consumer.OfCredential, Key: other})
@@ -229,9 +227,9 @@ func logKeys(ctx context.Context, tx *sql.Tx, key, other string) error {
 
 // RemoveCredential deletes the credential of an id or else of a key, and returns the
 // key that it had.
-func (s *Store) RemoveCredential(ctx context.Context, name string) (key string, err error) {
-	err = s.change(ctx, "remove credential", func(ctx context.Context, tx *sql.Tx) error {
-		c, err := s.credential(ctx, tx, name)
+func (t *Tables) RemoveCredential(ctx context.Context, name string) (key string, err error) {
+	err = t.db.Change(ctx, "remove credential", func(ctx context.Context, tx Tx) error {
+		c, err := t.credential(ctx, tx, name)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package table
 
 import (
 	"context"
@@ -12,38 +12,38 @@ import (
 // importGroup is how many credentials one statement adds.
 const importGroup = 64
 
-// ImportProgress returns what the last [Store.Import] of that name has saved, "" if
+// ImportProgress returns what the last [Tables.Import] of that name has saved, "" if
 // there was none.
-func (s *Store) ImportProgress(ctx context.Context, name string) (progress string, err error) {
-	err = s.readers.QueryRowContext(ctx, `SELECT progress FROM imports WHERE name = ?`, name).Scan(&progress)
+func (t *Tables) ImportProgress(ctx context.Context, name string) (progress string, err error) {
+	err = t.db.Reader().QueryRowContext(ctx, `SELECT progress FROM imports WHERE name = ?`, name).Scan(&progress)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return progress, explain("read progress of import", err)
+	return progress, t.db.Explain("read progress of import", err)
 }
 
 // EndImport forgets what was saved under a name.
-func (s *Store) EndImport(ctx context.Context, name string) error {
-	return s.write(ctx, "end import", func(ctx context.Context, tx *sql.Tx) error {
+func (t *Tables) EndImport(ctx context.Context, name string) error {
+	return t.db.Write(ctx, "end import", func(ctx context.Context, tx Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM imports WHERE name = ?`, name)
 		return err
 	})
 }
 
 // Import adds a part of an import in one transaction, and saves its progress with it.
-func (s *Store) Import(ctx context.Context, name string, b consumer.Batch) error {
-	return s.change(ctx, "import", func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.importCredentials(ctx, tx, &b); err != nil {
+func (t *Tables) Import(ctx context.Context, name string, b consumer.Batch) error {
+	return t.db.Change(ctx, "import", func(ctx context.Context, tx Tx) error {
+		if err := t.importCredentials(ctx, tx, &b); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO imports (name, progress) VALUES (?, ?)
-			ON CONFLICT DO UPDATE SET progress = excluded.progress`, name, b.Progress())
+			ON CONFLICT (name) DO UPDATE SET progress = excluded.progress`, name, b.Progress())
 		return err
 	})
 }
 
-func (s *Store) importCredentials(ctx context.Context, tx *sql.Tx, b *consumer.Batch) error {
+func (t *Tables) importCredentials(ctx context.Context, tx Tx, b *consumer.Batch) error {
 	if len(b.Records) == 0 {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (s *Store) importCredentials(ctx context.Context, tx *sql.Tx, b *consumer.B
 	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(n), 0) FROM credentials`).Scan(&newest); err != nil {
 		return err
 	}
-	whole, err := tx.PrepareContext(ctx, insertMany(importGroup))
+	whole, err := tx.PrepareContext(ctx, t.insertMany(importGroup))
 	if err != nil {
 		return err
 	}
@@ -65,19 +65,19 @@ func (s *Store) importCredentials(ctx context.Context, tx *sql.Tx, b *consumer.B
 		rest = rest[len(group):]
 		args := make([]any, 0, len(group)*9)
 		for i := range group {
-			args = append(args, s.credentialColumns(owners[group[i].ConsumerID], &group[i])...)
+			args = append(args, t.credentialColumns(owners[group[i].ConsumerID], &group[i])...)
 		}
 		var done sql.Result
 		if len(group) == importGroup {
 			done, err = whole.ExecContext(ctx, args...)
 		} else {
-			done, err = tx.ExecContext(ctx, insertMany(len(group)), args...)
+			done, err = tx.ExecContext(ctx, t.insertMany(len(group)), args...)
 		}
 		if err != nil {
-			return clash(err, "credential")
+			return t.clash(err, "credential")
 		}
 		if n, err := done.RowsAffected(); err != nil || n < int64(len(group)) {
-			if err := errors.Join(err, s.settle(ctx, tx, group, newest, owners, b.Clash)); err != nil {
+			if err := errors.Join(err, t.settle(ctx, tx, group, newest, owners, b.Clash)); err != nil {
 				return err
 			}
 		}
@@ -86,7 +86,7 @@ func (s *Store) importCredentials(ctx context.Context, tx *sql.Tx, b *consumer.B
 }
 
 // ownersOf are the numbers of the consumers that credentials name.
-func ownersOf(ctx context.Context, tx *sql.Tx, all []consumer.Record) (map[string]int64, error) {
+func ownersOf(ctx context.Context, tx Tx, all []consumer.Record) (map[string]int64, error) {
 	owners := map[string]int64{}
 	for i := range all {
 		id := all[i].ConsumerID
@@ -103,14 +103,15 @@ func ownersOf(ctx context.Context, tx *sql.Tx, all []consumer.Record) (map[strin
 }
 
 // insertMany adds that many credentials but those whose key is there.
-func insertMany(n int) string {
-	return insertCredential + strings.Repeat(credentialValues+`, `, n-1) + credentialValues + ` ON CONFLICT (key) DO NOTHING`
+func (t *Tables) insertMany(n int) string {
+	values := t.credentialValues()
+	return insertCredential + strings.Repeat(values+`, `, n-1) + values + ` ON CONFLICT (key) DO NOTHING`
 }
 
 // settle decides about those of a group whose key was there before, that is whose row is
 // not newer than newest.
-func (s *Store) settle(
-	ctx context.Context, tx *sql.Tx, group []consumer.Record, newest int64, owners map[string]int64,
+func (t *Tables) settle(
+	ctx context.Context, tx Tx, group []consumer.Record, newest int64, owners map[string]int64,
 	clash func(have, want *consumer.Record) (replace bool),
 ) error {
 	for i := range group {
@@ -132,7 +133,7 @@ func (s *Store) settle(
 		if owner.Valid && !clash(&have.Record, want) {
 			continue
 		}
-		if err := updateCredential(ctx, tx, n, owners[want.ConsumerID], want); err != nil {
+		if err := t.updateCredential(ctx, tx, n, owners[want.ConsumerID], want); err != nil {
 			return err
 		}
 		if err := logKeys(ctx, tx, want.Key, want.Key); err != nil {

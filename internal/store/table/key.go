@@ -1,8 +1,7 @@
-package sqlite
+package table
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/carnetproject/carnet/internal/fault"
@@ -10,23 +9,23 @@ import (
 )
 
 // Keys returns the keys of all sets, in the order of their making.
-func (s *Store) Keys(ctx context.Context) ([]key.Key, error) {
-	return collect(ctx, s.readers, "read keys", scanKey, `
+func (t *Tables) Keys(ctx context.Context) ([]key.Key, error) {
+	return collect(ctx, t, t.db.Reader(), "read keys", scanKey, `
 		SELECT set_name, public, sealed, created, active, retire, expire, revoked
 		FROM keys ORDER BY created, set_name, kid`)
 }
 
-func scanKey(r rows) (k key.Key, err error) {
-	err = r.Scan(&k.Set, jwk{&k.Public}, &k.Sealed, (*stamp)(&k.Created), (*stamp)(&k.Active),
-		(*stamp)(&k.Retire), (*stamp)(&k.Expire), (*stamp)(&k.Revoked))
+func scanKey(r Rows) (k key.Key, err error) {
+	err = r.Scan(&k.Set, jwk{&k.Public}, &k.Sealed, (*Stamp)(&k.Created), (*Stamp)(&k.Active),
+		(*Stamp)(&k.Retire), (*Stamp)(&k.Expire), (*Stamp)(&k.Revoked))
 	return k, err
 }
 
 // SaveKeys adds keys and updates those that are there, all or none. Two things
 // never change, whoever writes last: a kid stands for one key (another one is a
 // conflict), and a revocation stays.
-func (s *Store) SaveKeys(ctx context.Context, keys ...key.Key) error {
-	return s.change(ctx, "save keys", func(ctx context.Context, tx *sql.Tx) error {
+func (t *Tables) SaveKeys(ctx context.Context, keys ...key.Key) error {
+	return t.db.Change(ctx, "save keys", func(ctx context.Context, tx Tx) error {
 		for i := range keys {
 			if err := saveKey(ctx, tx, &keys[i]); err != nil {
 				return err
@@ -36,25 +35,22 @@ func (s *Store) SaveKeys(ctx context.Context, keys ...key.Key) error {
 	})
 }
 
-func saveKey(ctx context.Context, tx *sql.Tx, k *key.Key) error {
+func saveKey(ctx context.Context, tx Tx, k *key.Key) error {
 	public, err := k.Public.MarshalJWK()
 	if err != nil {
 		return fmt.Errorf("key %s: %w", k.Public.ID(), err)
 	}
-	r, err := tx.ExecContext(ctx, `
+	n, err := affected(tx.ExecContext(ctx, `
 		INSERT INTO keys (set_name, kid, public, sealed, created, active, retire, expire, revoked)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (set_name, kid) DO UPDATE SET
 			sealed = excluded.sealed, created = excluded.created, active = excluded.active,
 			retire = excluded.retire, expire = excluded.expire,
-			revoked = COALESCE(revoked, excluded.revoked)
-		WHERE public = excluded.public`,
-		k.Set, k.Public.ID(), string(public), k.Sealed, stamp(k.Created), stamp(k.Active),
-		stamp(k.Retire), stamp(k.Expire), stamp(k.Revoked))
-	if err != nil {
-		return err
-	}
-	if n, err := r.RowsAffected(); err != nil || n == 1 {
+			revoked = COALESCE(keys.revoked, excluded.revoked)
+		WHERE keys.public = excluded.public`,
+		k.Set, k.Public.ID(), string(public), k.Sealed, Stamp(k.Created), Stamp(k.Active),
+		Stamp(k.Retire), Stamp(k.Expire), Stamp(k.Revoked)))
+	if err != nil || n == 1 {
 		return err
 	}
 	return fault.Newf(fault.Conflict, "key %s of set %s is another key", k.Public.ID(), k.Set)

@@ -1,4 +1,4 @@
-package sqlite
+package table
 
 import (
 	"database/sql/driver"
@@ -9,32 +9,35 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 )
 
-// stamp is a time as a column: milliseconds since 1970, NULL for the zero time.
-type stamp time.Time
+// Stamp is a time as a column: milliseconds since 1970, NULL for the zero time.
+type Stamp time.Time
 
-func (t stamp) Value() (driver.Value, error) {
+// Value implements [driver.Valuer].
+func (t Stamp) Value() (driver.Value, error) {
 	if time.Time(t).IsZero() {
 		return nil, nil
 	}
 	return time.Time(t).UnixMilli(), nil
 }
 
-func (t *stamp) Scan(v any) error {
+// Scan implements [sql.Scanner].
+func (t *Stamp) Scan(v any) error {
 	switch v := v.(type) {
 	case nil:
-		*t = stamp{}
+		*t = Stamp{}
 	case int64:
-		*t = stamp(time.UnixMilli(v).UTC())
+		*t = Stamp(time.UnixMilli(v).UTC())
 	default:
 		return fmt.Errorf("time column holds %T", v)
 	}
 	return nil
 }
 
-// list is a slice as a column: a JSON array.
-type list[T any] []T
+// List is a slice as a column: a JSON array.
+type List[T any] []T
 
-func (l list[T]) Value() (driver.Value, error) {
+// Value implements [driver.Valuer].
+func (l List[T]) Value() (driver.Value, error) {
 	if len(l) == 0 {
 		return "[]", nil
 	}
@@ -42,7 +45,8 @@ func (l list[T]) Value() (driver.Value, error) {
 	return string(b), err
 }
 
-func (l *list[T]) Scan(v any) error {
+// Scan implements [sql.Scanner].
+func (l *List[T]) Scan(v any) error {
 	text, ok := v.(string)
 	if !ok {
 		return fmt.Errorf("list column holds %T", v)
@@ -58,17 +62,18 @@ func (l *list[T]) Scan(v any) error {
 	return nil
 }
 
-// document is JSON as a column: nil is empty, and so is NULL.
-type document json.RawMessage
+// Document is JSON as a column: nil is empty, and so is NULL.
+type Document json.RawMessage
 
-func (d *document) Scan(v any) error {
+// Scan implements [sql.Scanner].
+func (d *Document) Scan(v any) error {
 	switch v := v.(type) {
 	case nil:
 		*d = nil
 	case string:
 		*d = nil
 		if v != "" {
-			*d = document(v)
+			*d = Document(v)
 		}
 	default:
 		return fmt.Errorf("JSON column holds %T", v)
@@ -105,6 +110,3 @@ func (j jwk) Scan(v any) error {
 	*j.key = k
 	return nil
 }
-
-// rows is what is common to sql.Row and sql.Rows.
-type rows interface{ Scan(into ...any) error }
