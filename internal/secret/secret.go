@@ -1,4 +1,5 @@
-// Package secret holds values that must not be printed.
+// Package secret holds values that must not be printed, and the names that stand for
+// them in the configuration: see [SRN] and [Ref].
 package secret
 
 import (
