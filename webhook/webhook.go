@@ -21,12 +21,14 @@ import (
 const (
 	SessionStarted = "session.started" // a conversation begins: the answer is its welcome
 	MessageCreated = "message.created" // the user said something
+	UserOffline    = "user.offline"    // the user has no connection any more; the answer is kept for later
+	SessionEnded   = "session.ended"   // nor has had one for long: messages of the answer are dropped
 )
 
 // Event is what a bot is called for.
 type Event struct {
 	ID           string          // with Conversation: the same in each call for the same event
-	Type         string          // SessionStarted, MessageCreated, or one of a later version
+	Type         string          // one of the above, or of a later version
 	Time         time.Time       // when it happened
 	Bot          string          // the bot's configured name
 	Conversation string          // for pushes and for what the bot remembers

@@ -118,6 +118,29 @@ func online(t *testing.T, ctx context.Context) {
 	until(t, ctx, "the chat to be open", `document.querySelector("carnet-chat").connection.state.name === "open"`)
 }
 
+// reload loads the page anew: the history is there, and nobody welcomes us again.
+func reload(t *testing.T, ctx context.Context, welcome, last string) {
+	t.Helper()
+	do(t, ctx, chromedp.Reload())
+	online(t, ctx)
+	said(t, ctx, last, 2)
+	if got := count(t, ctx, welcome); got != 1 {
+		t.Errorf("the welcome stands %d times after a reload, want once: %q", got, texts(t, ctx))
+	}
+}
+
+// killed kills the node and starts it again: what is said meanwhile is sent once, and the
+// page goes on by itself.
+func killed(t *testing.T, n *node, ctx context.Context) {
+	t.Helper()
+	n.stop(os.Kill)
+	until(t, ctx, "the page to notice", `document.querySelector("carnet-chat").connection.state.name !== "open"`)
+	say(t, ctx, "Said while you were away")
+	n.start()
+	online(t, ctx)
+	said(t, ctx, "Said while you were away", 2)
+}
+
 // picture takes a screenshot in a colour scheme.
 func picture(t *testing.T, ctx context.Context, scheme string) {
 	t.Helper()
@@ -149,23 +172,11 @@ func TestChatInThePage(t *testing.T) {
 	say(t, ctx, "Carnet keeps what we say.")
 	said(t, ctx, "Carnet keeps what we say.", 2)
 
-	// reload: the history is there, and nobody welcomes us again
-	do(t, ctx, chromedp.Reload())
-	online(t, ctx)
-	said(t, ctx, "Carnet keeps what we say.", 2)
-	if got := count(t, ctx, welcome); got != 1 {
-		t.Errorf("the welcome stands %d times after a reload, want once: %q", got, texts(t, ctx))
-	}
+	reload(t, ctx, welcome, "Carnet keeps what we say.")
 	picture(t, ctx, "light")
 	picture(t, ctx, "dark")
 
-	// kill -9: what is said meanwhile is sent once, and the page goes on by itself
-	n.stop(os.Kill)
-	until(t, ctx, "the page to notice", `document.querySelector("carnet-chat").connection.state.name !== "open"`)
-	say(t, ctx, "Said while you were away")
-	n.start()
-	online(t, ctx)
-	said(t, ctx, "Said while you were away", 2)
+	killed(t, n, ctx)
 
 	// a second tab joins the conversation; both see what either says
 	other := tab(t, ctx)

@@ -20,6 +20,7 @@ const (
 	Anonymous Identity = "anonymous" // no named identity is ever signed
 	Token     Identity = "token"     // the caller shows an access token of this issuer
 	Trusted   Identity = "trusted"   // the caller shows the app's own secret
+	Connector Identity = "connector" // an API of the operator's confirms the visitor
 )
 
 // App is one registered application.
@@ -32,6 +33,8 @@ type App struct {
 
 	Identity        Identity
 	TrustedNetworks []netip.Prefix // where Trusted callers may come from; empty: anywhere
+	Connector       string         // alias of the API connector that confirms visitors; of the mode Connector alone
+	Cookies         []string       // names of the visitor's cookies that it is told
 	Origins         []string       // CORS allow-list: exact origins, or http://localhost:*; see ListsOrigin
 	Audience        string         // aud of its session tokens; empty: the chat's URL
 

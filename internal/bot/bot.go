@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -23,18 +24,27 @@ type Kind string
 const (
 	Message Kind = "message" // the user said something
 	Welcome Kind = "welcome" // a conversation begins
+	// Of the hooks, which come to bots that ask for them; see [Policy.Hooks].
+	Offline Kind = "offline" // the user has no connection any more
+	Ended   Kind = "ended"   // and has had none for so long that the session is over
 )
+
+// Hook tells whether k is of something that the bot is only told of.
+func (k Kind) Hook() bool { return k == Offline || k == Ended }
+
+// HookID is the [Turn.MessageID] of what happened to a conversation at a time.
+func HookID(k Kind, at time.Time) string { return fmt.Sprintf("%s-%d", k, at.UnixMilli()) }
 
 // Turn is one answer that a bot owes. It is committed together with what it answers
 // and ends together with the answer, so that neither is lost or doubled.
 type Turn struct {
 	Conversation string
-	Seq          int64 // of the message it answers; 0 for a welcome
+	Seq          int64 // of the message it answers; of a hook that of the newest before; 0 for a welcome
 	Bot          ID
 	Kind         Kind
-	MessageID    string          // the idempotency key: the user's message id, "welcome" for a welcome
-	Body         json.RawMessage // of the message; nil for a welcome
-	At           time.Time       // when the message was committed
+	MessageID    string          // the idempotency key: the user's message id, "welcome", or a [HookID]
+	Body         json.RawMessage // of the message; nil if there is none
+	At           time.Time       // when the message was committed, or what else there is happened
 	User         User
 	Context      json.RawMessage // the conversation's, one object
 	Attempt      int             // how often it was leased, this time included

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -55,6 +56,9 @@ func (c *caller) failed(ctx context.Context, t Turn, err error) {
 
 // call has the bot's answer committed. While the bot works the lease is kept.
 func (c *caller) call(ctx context.Context, t Turn) error {
+	if t.Kind.Hook() && !slices.Contains(c.hooks, t.Kind) {
+		return c.Replies.Reply(ctx, t, Answer{})
+	}
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	work, cancel := context.WithTimeoutCause(work, c.Timeout, errTimeout)
@@ -81,7 +85,7 @@ func (c *caller) ask(ctx context.Context, stop context.CancelCauseFunc, t Turn) 
 		keeper.Wait()
 	}()
 	keeper.Go(func() { c.keep(ctx, stop, t) })
-	if s, ok := c.bot.(Streamer); ok {
+	if s, ok := c.bot.(Streamer); ok && t.Kind != Ended { // whose messages nobody is to see
 		return s.Stream(ctx, t, func(d Delta) { c.Replies.Stream(ctx, t, d) })
 	}
 	return c.bot.Answer(ctx, t)
@@ -106,7 +110,9 @@ func (c *caller) keep(ctx context.Context, stop context.CancelCauseFunc, t Turn)
 		case <-ctx.Done():
 			return
 		case <-typing.C:
-			c.Replies.Typing(ctx, t)
+			if !t.Kind.Hook() { // nobody has asked
+				c.Replies.Typing(ctx, t)
+			}
 			typing.Reset(typingAgain)
 		case <-extend.C:
 			if held, err := c.Turns.ExtendTurn(ctx, t, c.Clock().Add(c.Lease)); err == nil && !held {

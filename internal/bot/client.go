@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/egress"
 )
 
 // Endpoint is where a bot outside the process is called.
@@ -46,60 +47,10 @@ func newClient(e Endpoint) (*client, error) {
 	if e.Calls == 0 {
 		e.Calls = 64
 	}
-	d := &net.Dialer{Timeout: dialTimeout, Control: guard(u.Hostname(), e.Networks)}
-	return &client{e.URL, e.Headers, &http.Client{
-		Transport: &http.Transport{ // of its own: no proxy from the environment
-			DialContext: d.DialContext, TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true,
-			MaxIdleConnsPerHost: e.Calls, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
-}
-
-// guard refuses connections to addresses that are neither public nor allowed, whatever
-// the name of the bot's host leads to now.
-func guard(host string, allowed []netip.Prefix) func(network, address string, _ syscall.RawConn) error {
-	literal, err := netip.ParseAddr(host)
-	named := err == nil
-	return func(_, address string, _ syscall.RawConn) error {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		addr := to.Addr().Unmap().WithZone("")
-		switch {
-		case isPublic(addr), named && addr == literal.Unmap().WithZone(""), host == "localhost" && addr.IsLoopback():
-			return nil
-		}
-		for _, p := range allowed {
-			if p.Contains(addr) {
-				return nil
-			}
-		}
-		return fmt.Errorf("the bot's host leads to %s, which is not public: list its network in networks to allow it", addr)
-	}
-}
-
-// special are networks that net/netip does not tell from public ones (RFC 6890).
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"),
-}
-
-func isPublic(a netip.Addr) bool {
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
-		return false
-	}
-	for _, p := range special {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
+	return &client{e.URL, e.Headers, egress.New(egress.Config{
+		Host: u.Hostname(), Connect: dialTimeout, Conns: e.Calls, Header: 64 << 10,
+		Guard: egress.Guard{Networks: slices.Concat(e.Networks, egress.Named(u.Hostname()))},
+	})}, nil
 }
 
 // post sends body and gives the answer, if its status is 2xx, to read. The error says
@@ -118,20 +69,13 @@ func (c *client) post(ctx context.Context, body []byte, head func(http.Header), 
 	head(req.Header)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the URL, which may have a secret
-		}
-		return fmt.Errorf("call the bot: %w", err)
+		return fmt.Errorf("call the bot: %w", egress.WithoutURL(err))
 	}
-	defer func() {
-		// What is left, if it is little, so that the connection can be used again.
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
-		_ = resp.Body.Close()
-	}()
+	defer egress.Done(resp.Body, 4<<10)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return refused(resp)
 	}
-	return read(resp, &capped{r: resp.Body, left: maxAnswer})
+	return read(resp, capped{egress.Limit(resp.Body, maxAnswer)})
 }
 
 // refused tells what a status means: 5xx, 408 and 429 may pass, others stay.
@@ -162,21 +106,13 @@ func retryAfter(text string, now time.Time) time.Duration {
 }
 
 // capped is an answer up to maxAnswer. What is longer fails for good.
-type capped struct {
-	r    io.Reader
-	left int
-}
+type capped struct{ r io.Reader }
 
-func (c *capped) Read(p []byte) (int, error) {
-	if c.left == 0 {
-		var one [1]byte
-		if n, err := c.r.Read(one[:]); n == 0 {
-			return 0, err
-		}
-		return 0, unusable("has more than %d bytes", maxAnswer)
+func (c capped) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if errors.Is(err, egress.ErrTooLarge) {
+		err = unusable("has more than %d bytes", maxAnswer)
 	}
-	n, err := c.r.Read(p[:min(len(p), c.left)])
-	c.left -= n
 	return n, err
 }
 

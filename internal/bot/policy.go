@@ -15,6 +15,7 @@ type Policy struct {
 	Attempts int
 	GiveUp   time.Duration
 	Timeout  time.Duration
+	Hooks    []Kind // those that the bot is called for; others end without a word
 }
 
 // with is c as p wants it.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -113,11 +114,57 @@ func TestPolicies(t *testing.T) {
 	if got := base.with(Policy{}); !cmp.Equal(got.Workers, 1) || got.Attempts != 2 || got.GiveUp != 3 || got.Timeout != 4 {
 		t.Errorf("with nothing: %+v", got)
 	}
-	got := base.with(Policy{5, 6, 7, 8})
+	got := base.with(Policy{Workers: 5, Attempts: 6, GiveUp: 7, Timeout: 8})
 	if got.Workers != 5 || got.Attempts != 6 || got.GiveUp != 7 || got.Timeout != 8 {
 		t.Errorf("with all: %+v", got)
 	}
 }
+
+// TestHooks ends the hooks that a bot has not asked for without it.
+func TestHooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		for _, kind := range []Kind{Offline, Ended, Message} {
+			b.add("c1", "x", string(kind))
+			turns := b.turns["c1"]
+			turns[len(turns)-1].Kind = kind
+		}
+		talks := streamFunc(func(_ context.Context, tell func(Delta)) Answer {
+			tell(Delta{"bot_1", "x"})
+			return Answer{Replies: []Reply{{Body: json.RawMessage(`said`)}}}
+		})
+		run(t, b, Registry{"x": talks}, func(c *RunnerConfig) { c.Policies = map[ID]Policy{"x": {Hooks: []Kind{Offline}}} })
+		b.want(t, "c1 delta x", "c1 offline: said", "c1 ended: nothing", "c1 delta x", "c1 message: said")
+	})
+}
+
+// TestHookInSilence has a bot take its time over what nobody waits for.
+func TestHookInSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		b.add("c1", "x", "over")
+		b.turns["c1"][0].Kind = Ended
+		talks := streamFunc(func(_ context.Context, tell func(Delta)) Answer {
+			t.Error("a stream that nobody is to see")
+			return Answer{}
+		})
+		run(t, b, Registry{"x": both{slow(time.Minute - time.Second), talks}}, func(c *RunnerConfig) {
+			c.Policies = map[ID]Policy{"x": {Hooks: []Kind{Ended}}}
+		})
+		after(t, time.Minute)
+		b.want(t, "c1 over: done")
+	})
+}
+
+// both streams in one way and answers in another.
+type both struct {
+	botFunc
+	streamFunc
+}
+
+func (b both) Answer(ctx context.Context, t Turn) (Answer, error) { return b.botFunc(ctx, t) }
 
 func TestReason(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,8 @@ func NewRunner(c RunnerConfig) (*Runner, error) {
 	}
 	r := &Runner{c: c, callers: map[ID]*caller{}}
 	for id, b := range c.Bots {
-		r.callers[id] = &caller{RunnerConfig: c.with(c.Policies[id]), id: id, bot: b, wake: make(chan struct{}, 1)}
+		p := c.Policies[id]
+		r.callers[id] = &caller{RunnerConfig: c.with(p), hooks: p.Hooks, id: id, bot: b, wake: make(chan struct{}, 1)}
 	}
 	return r, nil
 }
@@ -102,6 +103,7 @@ func (r *Runner) Hire(id ID) *Worker {
 // caller works on the turns of one bot.
 type caller struct {
 	RunnerConfig
+	hooks []Kind // see Policy.Hooks
 	id    ID
 	bot   Bot
 	wake  chan struct{} // holds one: there may be turns

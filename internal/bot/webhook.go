@@ -74,11 +74,14 @@ func (w *Webhook) Stream(ctx context.Context, t Turn, tell func(Delta)) (a Answe
 	return a, nil
 }
 
-// webhookID is the idempotency key: the message's id, or for what has no message the
-// conversation's, of which there is one such call.
+// webhookID is the idempotency key: the message's id, or for a conversation's beginning its
+// own, of which there is one such call. A hook's is that of the conversation and its own.
 func webhookID(t Turn) string {
-	if t.Kind == Message {
+	switch {
+	case t.Kind == Message:
 		return t.MessageID
+	case t.Kind.Hook():
+		return t.Conversation + "-" + t.MessageID
 	}
 	return t.Conversation
 }
@@ -110,20 +113,25 @@ type envelopeMessage struct {
 	At   string          `json:"at"`
 }
 
+// types are the envelope's by the kinds of turns.
+var types = map[Kind]string{
+	Message: "message.created", Welcome: "session.started", Offline: "user.offline", Ended: "session.ended",
+}
+
 // timeFormat is RFC 3339 with milliseconds, in UTC.
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
 func envelopeOf(t Turn) ([]byte, error) {
 	at := t.At.UTC().Format(timeFormat)
 	e := envelope{
-		Type: "session.started", Timestamp: at,
+		Type: types[t.Kind], Timestamp: at,
 		Data: envelopeData{Bot: t.Bot, Conversation: t.Conversation, User: envelopeUser{t.User.Issuer, t.User.Subject}, Context: t.Context},
 	}
 	if len(t.Context) == 0 {
 		e.Data.Context = json.RawMessage("{}")
 	}
 	if t.Kind == Message {
-		e.Type, e.Data.Message = "message.created", &envelopeMessage{t.Seq, t.MessageID, t.Body, at}
+		e.Data.Message = &envelopeMessage{t.Seq, t.MessageID, t.Body, at}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

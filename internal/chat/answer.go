@@ -17,16 +17,15 @@ const maxReplies = 32
 // that had ended before has its answer already, and this one counts for nothing.
 // An answer that cannot be kept is fault.Invalid or fault.TooLarge.
 func (e *Engine) Reply(ctx context.Context, t bot.Turn, a bot.Answer) error {
+	if t.Kind == bot.Ended {
+		a.Replies = nil // nobody is there, nor about to come back
+	}
 	drafts, err := draftReplies(a.Replies)
 	if err != nil {
 		return err
 	}
-	if len(a.Context) == 0 {
-		return e.finish(ctx, t, drafts, nil)
-	}
-	return e.mergeContext(ctx, ID(t.Conversation), a.Context, func(_ Conversation, merged json.RawMessage) error {
-		return e.finish(ctx, t, drafts, merged)
-	})
+	ms, ended, err := e.c.Store.FinishTurn(ctx, t, drafts, a.Context, e.now())
+	return e.finished(ctx, t, ms, ended, err)
 }
 
 func draftReplies(replies []bot.Reply) ([]Draft, error) {
@@ -82,14 +81,12 @@ func (e *Engine) hint(ctx context.Context, id ID, ev event) {
 	e.publish(ctx, id, ev)
 }
 
-func (e *Engine) finish(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage) error {
-	ms, ended, err := e.c.Store.FinishTurn(ctx, t, drafts, object, e.now())
-	return e.finished(ctx, t, ms, ended, err)
-}
-
 // finished tells of what the commit that ended a turn has added.
 func (e *Engine) finished(ctx context.Context, t bot.Turn, ms []Message, ended bool, err error) error {
 	e.storeTrouble.note(ctx, err)
+	if err == nil && ended {
+		e.party(t.Bot).owed.Add(-1)
+	}
 	if err != nil || !ended || len(ms) == 0 {
 		return err
 	}

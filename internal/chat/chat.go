@@ -38,9 +38,17 @@ type Conversation struct {
 	Bot     bot.ID
 	User    User
 	Context json.RawMessage // one object of at most MaxContext bytes
+	Owned   []string        // the members of Context that are the server's, sorted
 	LastSeq int64           // of the newest message; 0: none yet
 	ReadSeq int64           // how far the user has read
 	Created time.Time
+	Moves   int64 // how often it has become another user's
+}
+
+// Stand is what may have changed of a conversation while nobody told.
+type Stand struct {
+	Last  int64 // the number of the newest message
+	Moves int64 // see Conversation.Moves
 }
 
 // Draft is a message that has no place in the order yet.
@@ -74,11 +82,16 @@ const FromNow int64 = -1
 type Hello struct {
 	User User
 	Bot  bot.ID
-	// Conversation is the one to go on with. Empty: the user's newest with the bot,
-	// or a new one if there is none, which the bot then welcomes the user to.
+	// Conversation is the one to go on with. Empty, or one that has ended: the user's
+	// newest with the bot, or a new one if there is none, which the bot then welcomes the
+	// user to.
 	Conversation ID
-	After        int64           // of the last message the client has, 0 for none; or FromNow
-	Context      json.RawMessage // merged into the conversation's; nil: nothing
+	After        int64           // of the last message the client has of it, 0 for none; or FromNow
+	Context      json.RawMessage // merged into the conversation's, see [Greeting]; nil: nothing
+	// Past is the page's part of the context of Conversation, as the client has it. If the
+	// conversation is gone the user goes on as if none were named, and a new one begins
+	// with it. Nil: a conversation that is gone is an error.
+	Past json.RawMessage
 	// New begins another conversation. Conversation is empty then.
 	New bool
 }
@@ -96,6 +109,9 @@ type Sink interface {
 	// Delta is a part of the text of a message that is being written. It may be lost:
 	// the message has it all.
 	Delta(id, text string)
+	// Moved says that the conversation has become another user's, see [Engine.Merge], and
+	// closes the connection for good.
+	Moved()
 	// Reconnect asks the client to come back after the time given, to this node or
 	// another, and closes the connection.
 	Reconnect(after time.Duration)

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -25,6 +24,8 @@ type Config struct {
 	Gate  Gate              // nil: every message may pass
 	Node  string            // unlike that of any other node; default: random
 
+	Policies map[bot.ID]Policy // of bots that differ from the zero Policy
+
 	// Hire keeps a worker of the bot free for a turn that is about to be committed, or
 	// returns nil. Wake is called after a commit that may have left a turn to be leased.
 	// The default of both leaves turns to other nodes.
@@ -43,6 +44,7 @@ type Limits struct {
 	Rate   limit.Rate // sends of one user; zero: no limit
 	Users  int        // whom Rate counts one by one at a time; default 65,536
 	Queue  int64      // bytes of messages that wait for their commit, of all sessions; default 64 MiB
+	Sends  int64      // how many messages those may be; default 8192
 }
 
 // Engine carries the conversations that have a session on this node. Safe for
@@ -51,10 +53,12 @@ type Engine struct {
 	c      Config
 	rate   *limit.Limiter
 	queued atomic.Int64 // bytes, see Limits.Queue
+	sends  atomic.Int64 // messages, see Limits.Sends
 	crew   crew
 
-	births   *stripes // by user and bot: of two first sessions one makes the conversation
-	contexts *stripes // by conversation: a context is read, merged and written by one at a time
+	parties sync.Map // bot.ID → *party
+
+	births *stripes // by user and bot: of two first sessions one makes the conversation
 
 	storeTrouble, busTrouble trouble
 
@@ -88,6 +92,9 @@ func New(c Config) (*Engine, error) {
 	if c.Limits.Queue == 0 {
 		c.Limits.Queue = 64 << 20
 	}
+	if c.Limits.Sends == 0 {
+		c.Limits.Sends = 8192
+	}
 	if c.Sweep == 0 {
 		c.Sweep = 3 * time.Second
 	}
@@ -101,7 +108,6 @@ func New(c Config) (*Engine, error) {
 		c:            c,
 		rate:         limit.New(c.Limits.Rate, c.Limits.Users),
 		births:       newStripes(),
-		contexts:     newStripes(),
 		storeTrouble: trouble{log: c.Log, what: "chat store"},
 		busTrouble:   trouble{log: c.Log, what: "chat bus"},
 		rooms:        map[ID]*room{},
@@ -114,6 +120,8 @@ func New(c Config) (*Engine, error) {
 func (e *Engine) Run(ctx context.Context) error {
 	e.crew.enlist(ctx)
 	defer e.crew.dismiss()
+	e.crew.start(e.watch)
+	e.count(ctx)
 	tick := time.NewTicker(e.c.Sweep)
 	defer tick.Stop()
 	for {
@@ -122,6 +130,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			e.sweep(ctx)
+			e.count(ctx)
 		}
 	}
 }
@@ -134,11 +143,18 @@ func (e *Engine) Open(ctx context.Context, h Hello, s Sink) (*Session, error) {
 		return nil, err
 	}
 	if len(h.Context) > 0 {
-		if err := e.setContext(ctx, c.ID, h.Context); err != nil {
+		if err := e.mergeContext(ctx, &c, h.Context, Greeting); err != nil {
 			return nil, err
 		}
 	}
-	return e.attach(c, h.After, s)
+	if h.Conversation != "" && h.Conversation != c.ID {
+		h.After = FromNow // it counted in a conversation that has ended
+	}
+	session, err := e.attach(c, h.After, s)
+	if err == nil && session.room.with.Hooks {
+		e.saw(ctx, c.ID) // before the client knows of the session
+	}
+	return session, err
 }
 
 // conversation is the one that h is about, a new one if need be.
@@ -151,12 +167,15 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 		if err == nil && c.Bot != h.Bot {
 			err = fault.BadField("bot", "must be the one that the conversation is with")
 		}
-		return c, err
+		ended := err == nil && e.party(c.Bot).ended(c.Created, e.now())
+		if !ended && (h.Past == nil || fault.KindOf(err) != fault.NotFound) {
+			return c, err
+		}
 	}
 	if h.New {
 		return e.begin(ctx, h)
 	}
-	c, err := e.c.Store.CurrentConversation(ctx, h.User, h.Bot)
+	c, err := e.Current(ctx, h.User, h.Bot)
 	if fault.KindOf(err) != fault.NotFound {
 		return c, err
 	}
@@ -165,7 +184,7 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 		return Conversation{}, err
 	}
 	defer unlock()
-	c, err = e.c.Store.CurrentConversation(ctx, h.User, h.Bot)
+	c, err = e.Current(ctx, h.User, h.Bot)
 	if fault.KindOf(err) != fault.NotFound {
 		return c, err
 	}
@@ -178,15 +197,18 @@ func (e *Engine) begin(ctx context.Context, h Hello) (Conversation, error) {
 		ID: ID("cnv_" + randomName()), Bot: h.Bot, User: h.User,
 		Context: json.RawMessage("{}"), Created: e.now(),
 	}
-	if len(h.Context) > 0 { // the welcome has it
-		var err error
-		if c.Context, err = mergeObjects(nil, h.Context); err != nil {
+	for _, set := range []json.RawMessage{h.Past, h.Context} { // the bot's welcome has both
+		if len(set) == 0 {
+			continue
+		}
+		if err := c.Merge(set, Greeting); err != nil {
 			return Conversation{}, err
 		}
 	}
 	if err := e.c.Store.AddConversation(ctx, c, true); err != nil {
 		return Conversation{}, err
 	}
+	e.party(c.Bot).owed.Add(1)
 	e.c.Wake(c.Bot)
 	return c, nil
 }
@@ -194,7 +216,11 @@ func (e *Engine) begin(ctx context.Context, h Hello) (Conversation, error) {
 // Current is the conversation that [Engine.Open] goes on with if none is named;
 // fault.NotFound if it would begin one.
 func (e *Engine) Current(ctx context.Context, u User, b bot.ID) (Conversation, error) {
-	return e.c.Store.CurrentConversation(ctx, u, b)
+	c, err := e.c.Store.CurrentConversation(ctx, u, b)
+	if err == nil && e.party(b).ended(c.Created, e.now()) {
+		return Conversation{}, fault.New(fault.NotFound, "the conversation has ended")
+	}
+	return c, err
 }
 
 // own is the conversation if it is u's.
@@ -230,36 +256,6 @@ func (e *Engine) History(ctx context.Context, u User, id ID, before int64, limit
 		return nil, false, err
 	}
 	return ms, len(ms) > 0 && ms[0].Seq > 1, nil
-}
-
-// setContext merges set, an object, into the context of the conversation.
-func (e *Engine) setContext(ctx context.Context, id ID, set json.RawMessage) error {
-	return e.mergeContext(ctx, id, set, func(c Conversation, merged json.RawMessage) error {
-		if bytes.Equal(merged, c.Context) {
-			return nil
-		}
-		return e.c.Store.SetContext(ctx, id, merged)
-	})
-}
-
-// mergeContext calls write with the conversation, and with its context that set is
-// merged into. On this node one at a time does so for a conversation; of two nodes the
-// later one wins.
-func (e *Engine) mergeContext(ctx context.Context, id ID, set json.RawMessage, write func(c Conversation, merged json.RawMessage) error) error {
-	unlock, err := e.contexts.lock(ctx, string(id))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	c, err := e.c.Store.FindConversation(ctx, id)
-	if err != nil {
-		return err
-	}
-	merged, err := mergeObjects(c.Context, set)
-	if err != nil {
-		return err
-	}
-	return write(c, merged)
 }
 
 // publishTimeout bounds how long a bus that hangs holds up a conversation.

@@ -205,46 +205,6 @@ func TestStopDropsWhatWaits(t *testing.T) {
 	})
 }
 
-func TestMergeObjects(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct{ object, set, want string }{
-		"into nothing":     {``, `{"a":1}`, `{"a":1}`},
-		"nothing":          {`{"a":1}`, `{}`, `{"a":1}`},
-		"another":          {`{"a":1}`, `{"b":2}`, `{"a":1,"b":2}`},
-		"instead":          {`{"a":1}`, `{"a":[2, 3]}`, `{"a":[2,3]}`},
-		"gone":             {`{"a":1,"b":2}`, `{"a":null}`, `{"b":2}`},
-		"not there":        {`{"b":2}`, `{"a":null}`, `{"b":2}`},
-		"first level only": {`{"a":{"x":1}}`, `{"a":{"y":2}}`, `{"a":{"y":2}}`},
-		"nested null":      {`{}`, `{"a":{"y":null}}`, `{"a":{"y":null}}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := mergeObjects(json.RawMessage(tc.object), json.RawMessage(tc.set))
-			if err != nil || string(got) != tc.want {
-				t.Errorf("mergeObjects() = %s, %v, want %s", got, err, tc.want)
-			}
-		})
-	}
-}
-
-func FuzzMergeObjects(f *testing.F) {
-	f.Add([]byte(`{"a":1}`), []byte(`{"a":null,"b":{"c":[]}}`))
-	f.Add([]byte(``), []byte(`[]`))
-	f.Fuzz(func(t *testing.T, object, set []byte) {
-		merged, err := mergeObjects(object, set)
-		if err != nil {
-			return
-		}
-		if len(merged) > MaxContext || !json.Valid(merged) || merged[0] != '{' {
-			t.Fatalf("mergeObjects() = %s", merged)
-		}
-		again, err := mergeObjects(merged, set)
-		if err != nil || string(again) != string(merged) {
-			t.Errorf("merged once more: %s, %v, want %s", again, err, merged)
-		}
-	})
-}
-
 // pause waits for d, or less if ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

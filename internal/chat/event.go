@@ -19,6 +19,7 @@ type event struct {
 	Typing   From      `json:"typing,omitempty"`
 	Read     int64     `json:"read,omitempty"`
 	Delta    *delta    `json:"delta,omitempty"`
+	Moves    int64     `json:"moves,omitempty"` // see Conversation.Moves
 }
 
 // delta is a [bot.Delta] as it travels on the bus.

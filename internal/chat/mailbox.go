@@ -5,40 +5,22 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
 // maxBatch is how many messages of a conversation share a commit.
 const maxBatch = 64
 
-// retryBusy is the wait that is recommended to who is refused for want of room.
-const retryBusy = time.Second
-
-// send is a message on its way into the order.
-type send struct {
-	session *Session
-	draft   Draft
-}
-
-// size is what a send counts for in Limits.Queue.
-func (s send) size() int64 { return int64(len(s.draft.Body)+len(s.draft.ID)) + 256 }
-
 // enqueue puts a send into the mailbox or says why not. The room is locked.
 func (r *room) enqueue(s *Session, d Draft) *fault.Error {
-	e := r.engine
-	if len(s.pending) >= e.c.Limits.Window {
-		return &fault.Error{Kind: fault.Limited, Msg: "too many messages are on the way", RetryAfter: retryBusy}
-	}
-	if ok, wait := e.rate.Allow(s.conv.User.Issuer+"\x00"+s.conv.User.Subject, e.c.Clock()); !ok {
-		return &fault.Error{Kind: fault.Limited, Msg: "too many messages", RetryAfter: wait}
-	}
 	it := send{s, d}
-	if e.queued.Add(it.size()) > e.c.Limits.Queue {
-		e.queued.Add(-it.size())
-		return &fault.Error{Kind: fault.Unavailable, Msg: "too many messages wait", RetryAfter: retryBusy}
+	if why := r.refusal(it); why != nil {
+		return why
 	}
 	s.pending = append(s.pending, d.ID)
 	r.queue = append(r.queue, it)
@@ -90,11 +72,11 @@ func (r *room) rest() bool {
 	return !r.working
 }
 
-// next takes a batch off the queue. Where a gate decides on each message a batch is
-// one message, so that what it let in does not wait while it ponders the next.
+// next takes a batch off the queue. Where each message is decided on a batch is one
+// message, so that what was let in does not wait while a gate ponders the next.
 func (r *room) next() []send {
 	n := min(len(r.queue), maxBatch)
-	if r.engine.c.Gate != nil {
+	if r.choosy() {
 		n = min(n, 1)
 	}
 	batch := r.queue[:n:n]
@@ -104,17 +86,11 @@ func (r *room) next() []send {
 	return batch
 }
 
-func (r *room) release(batch []send) {
-	for _, it := range batch {
-		r.engine.queued.Add(-it.size())
-	}
-}
-
 // commit brings a batch into the order, and tells everyone.
 func (r *room) commit(ctx context.Context, batch []send) {
 	defer r.release(batch)
 	e := r.engine
-	if e.c.Gate != nil {
+	if len(batch) == 1 && r.choosy() {
 		if err := r.admit(ctx, batch[0].draft); err != nil {
 			r.refuse(ctx, batch, err)
 			return
@@ -126,9 +102,9 @@ func (r *room) commit(ctx context.Context, batch []send) {
 	}
 	owes := batch[0].session.conv.Bot
 	worker := e.c.Hire(owes)
-	ms, turn, err := e.c.Store.AppendMessages(ctx, r.id, drafts, e.now(), worker.Until())
+	at := e.now()
+	ms, turn, err := r.append(ctx, drafts, at, worker.Until())
 	worker.Answer(turn)
-	e.storeTrouble.note(ctx, err)
 	if err != nil {
 		r.refuse(ctx, batch, err)
 		return
@@ -141,19 +117,25 @@ func (r *room) commit(ctx context.Context, batch []send) {
 	r.mu.Lock()
 	for i, it := range batch {
 		it.session.ack(ms[i])
+		if ms[i].At.Equal(at) { // it was not there before
+			r.with.owed.Add(1)
+		}
 	}
 	r.deliver(ordered)
 	r.mu.Unlock()
 	e.publish(ctx, r.id, said(ordered))
 }
 
-// admit asks the gate, which sees the conversation as the store has it now.
-func (r *room) admit(ctx context.Context, d Draft) error {
-	c, err := r.engine.c.Store.FindConversation(ctx, r.id)
-	if err != nil {
-		return err
+// append commits drafts, or gives up when that takes too long.
+func (r *room) append(ctx context.Context, drafts []Draft, at, until time.Time) ([]Message, *bot.Turn, error) {
+	within, cancel := context.WithTimeout(ctx, commitWithin)
+	defer cancel()
+	ms, turn, err := r.engine.c.Store.AppendMessages(within, r.id, drafts, at, until)
+	r.engine.storeTrouble.note(ctx, err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = busy("the message could not be stored in time")
 	}
-	return r.engine.c.Gate.Admit(ctx, &c, d)
+	return ms, turn, err
 }
 
 // refuse tells the senders of a batch that it was not let in. A message that was
@@ -173,6 +155,9 @@ func (r *room) refuse(ctx context.Context, batch []send, err error) {
 		if it.session.settle(it.draft.ID) {
 			it.session.sink.Nack(it.draft.ID, refusal)
 		}
+	}
+	if errors.Is(err, errEnded) {
+		r.tell(nil, func(k Sink) { k.Reconnect(rand.N(minSpread)) })
 	}
 }
 

@@ -31,7 +31,9 @@ type record struct {
 	turns    []bot.Turn // unfinished, oldest first
 	ready    time.Time  // when the oldest turn may be leased
 	welcomes int
-	dead     []string // reasons of the turns that were given up
+	seen     time.Time // zero: there is no session
+	told     bool      // that the user is offline since
+	dead     []string  // reasons of the turns that were given up
 }
 
 func free(ctx context.Context, _ string) error { return ctx.Err() }
@@ -131,27 +133,44 @@ func (m *memory) AddConversation(ctx context.Context, c Conversation, welcome bo
 	return nil
 }
 
-func (m *memory) SetContext(ctx context.Context, id ID, object json.RawMessage) error {
-	return m.use(ctx, "context", id, func(r *record) error { r.Context = object; return nil })
+func (m *memory) MergeContext(ctx context.Context, id ID, set json.RawMessage, by Author) error {
+	return m.use(ctx, "context", id, func(r *record) error { return r.Merge(set, by) })
 }
 
 func (m *memory) SetRead(ctx context.Context, id ID, seq int64) error {
 	return m.use(ctx, "read", id, func(r *record) error { r.ReadSeq = max(r.ReadSeq, seq); return nil })
 }
 
-func (m *memory) LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error) {
+func (m *memory) MoveConversations(ctx context.Context, from, to User) (map[ID]int64, error) {
+	if err := m.enter(ctx, "move"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	moved := map[ID]int64{}
+	for id, r := range m.all {
+		if r.User == from {
+			r.User = to
+			r.Moves++
+			moved[id] = r.Moves
+		}
+	}
+	return moved, nil
+}
+
+func (m *memory) Stands(ctx context.Context, ids []ID) (map[ID]Stand, error) {
 	if err := m.enter(ctx, "last"); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := map[ID]int64{}
+	stands := map[ID]Stand{}
 	for _, id := range ids {
 		if r := m.all[id]; r != nil {
-			last[id] = r.LastSeq
+			stands[id] = Stand{r.LastSeq, r.Moves}
 		}
 	}
-	return last, nil
+	return stands, nil
 }
 
 func (m *memory) AppendMessages(ctx context.Context, id ID, drafts []Draft, at, until time.Time) (ms []Message, turn *bot.Turn, err error) {
@@ -198,17 +217,19 @@ func (r *record) add(drafts []Draft, at time.Time) []Message {
 	return ms
 }
 
-func (m *memory) FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage, at time.Time) (ms []Message, ended bool, err error) {
+func (m *memory) FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, set json.RawMessage, at time.Time) (ms []Message, ended bool, err error) {
 	err = m.use(ctx, "finish", ID(t.Conversation), func(r *record) error {
+		if set != nil {
+			if err := r.Merge(set, Server); err != nil {
+				return err
+			}
+		}
 		n := len(r.turns)
-		r.turns = slices.DeleteFunc(r.turns, func(o bot.Turn) bool { return o.Seq == t.Seq })
+		r.turns = slices.DeleteFunc(r.turns, func(o bot.Turn) bool { return o.MessageID == t.MessageID })
 		if ended = len(r.turns) < n; !ended {
 			return nil
 		}
 		ms, r.ready = r.add(drafts, at), time.Time{}
-		if object != nil {
-			r.Context = object
-		}
 		return nil
 	})
 	return ms, ended, err

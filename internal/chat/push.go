@@ -11,6 +11,25 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
+// PushContext is [Engine.SetServerContext] for the bot of a conversation. Another bot's is
+// not found, like one that does not exist.
+func (e *Engine) PushContext(ctx context.Context, of bot.ID, to ID, set json.RawMessage) error {
+	c, err := e.ofBot(ctx, of, to)
+	if err != nil {
+		return err
+	}
+	return e.mergeContext(ctx, &c, set, Server)
+}
+
+// ofBot is the conversation if it is with the bot.
+func (e *Engine) ofBot(ctx context.Context, of bot.ID, id ID) (Conversation, error) {
+	c, err := e.c.Store.FindConversation(ctx, id)
+	if fault.KindOf(err) == fault.NotFound || err == nil && c.Bot != of {
+		return Conversation{}, fault.New(fault.NotFound, "there is no such conversation")
+	}
+	return c, err
+}
+
 // Push commits a message that the bot of a conversation says unasked, and returns it. A
 // message that the bot has pushed under the same id before is returned as it is. Another
 // bot's conversation is not found, like one that does not exist. Without an id the
@@ -25,9 +44,11 @@ func (e *Engine) Push(ctx context.Context, of bot.ID, to ID, id string, body jso
 	case len(body) > MaxBody:
 		return Message{}, &fault.Error{Kind: fault.TooLarge, Field: "body", Msg: fmt.Sprintf("must have at most %d bytes", MaxBody)}
 	}
-	c, err := e.c.Store.FindConversation(ctx, to)
-	if fault.KindOf(err) == fault.NotFound || err == nil && c.Bot != of {
-		return Message{}, fault.New(fault.NotFound, "there is no such conversation")
+	c, err := e.ofBot(ctx, of, to)
+	if err == nil && e.party(of).ended(c.Created, e.now()) {
+		if _, err = e.c.Store.FindMessage(ctx, to, id); fault.KindOf(err) == fault.NotFound {
+			err = errEnded
+		}
 	}
 	if err != nil {
 		return Message{}, err

@@ -3,19 +3,23 @@ package chat
 import (
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // room is what the sessions of one conversation share on this node.
 type room struct {
 	engine *Engine
 	id     ID
-	refs   int // sessions, under the engine's lock
+	with   *party
+	began  time.Time // the conversation
+	refs   int       // sessions, under the engine's lock
 	join   sync.Once
 	leave  func() // ends the subscription that join began
 
 	mu       sync.Mutex
 	sessions []*Session
 	known    int64 // the newest message that there is, as far as the room has heard
+	moves    int64 // see Conversation.Moves, likewise
 	reading  bool  // whether it reads from the store what sessions lack
 
 	// The mailbox.
@@ -72,10 +76,8 @@ func (r *room) hear(data []byte) {
 		r.catchUp()
 	}
 	r.hint(ev)
-	if ev.Read > r.read {
-		r.read, r.saved = ev.Read, max(r.saved, ev.Read)
-		r.tell(nil, func(k Sink) { k.Read(ev.Read) })
-	}
+	r.move(ev.Moves)
+	r.wasRead(ev.Read)
 }
 
 // hint tells the sessions what of an event is not stored.
@@ -88,12 +90,26 @@ func (r *room) hint(ev event) {
 	}
 }
 
-// saw takes the newest sequence number that the store has, and goes on with what an
-// error or a full queue had stopped.
-func (r *room) saw(seq int64) {
+// move ends the sessions of who had the conversation before it moved for that time.
+func (r *room) move(moves int64) {
+	if moves <= r.moves {
+		return
+	}
+	r.moves = moves
+	for _, s := range r.sessions {
+		if s.ready && s.conv.Moves < moves {
+			s.sink.Moved()
+		}
+	}
+}
+
+// saw takes what the store has, and goes on with what an error or a full queue had
+// stopped.
+func (r *room) saw(s Stand) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known = max(r.known, seq)
+	r.move(s.Moves)
+	r.known = max(r.known, s.Last)
 	r.catchUp()
 	r.work()
 }

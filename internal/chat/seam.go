@@ -16,13 +16,17 @@ type conversations interface {
 	CurrentConversation(ctx context.Context, u User, b bot.ID) (Conversation, error)
 	// AddConversation commits c, and the bot's turn to welcome its user if asked.
 	AddConversation(ctx context.Context, c Conversation, welcome bool) error
-	// LastSeqs leaves out conversations that are not there.
-	LastSeqs(ctx context.Context, ids []ID) (map[ID]int64, error)
+	// Stands leaves out conversations that are not there.
+	Stands(ctx context.Context, ids []ID) (map[ID]Stand, error)
+	// MoveConversations makes all conversations of from those of to in one commit. It
+	// returns Conversation.Moves of each.
+	MoveConversations(ctx context.Context, from, to User) (map[ID]int64, error)
 }
 
 // marks is the part of the store that notes what a conversation has beside messages.
 type marks interface {
-	SetContext(ctx context.Context, id ID, object json.RawMessage) error
+	// MergeContext does what Conversation.Merge does, to the context as it is then.
+	MergeContext(ctx context.Context, id ID, set json.RawMessage, by Author) error
 	// SetRead moves the mark of what the user has read, never backwards.
 	SetRead(ctx context.Context, id ID, seq int64) error
 }
@@ -34,21 +38,37 @@ type messages interface {
 	// message that is there, and no turn. If until is not zero and the conversation had
 	// no unfinished turn, the first one is committed as leased until then, and returned.
 	AppendMessages(ctx context.Context, id ID, drafts []Draft, at, until time.Time) ([]Message, *bot.Turn, error)
-	// FinishTurn commits the drafts, the end of the turn and the context, which nil
-	// leaves as it is. False: the turn had ended before, and nothing was written.
-	FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, object json.RawMessage, at time.Time) ([]Message, bool, error)
+	// FinishTurn commits the drafts, the end of the turn, and what the bot sets of the
+	// context (nil: nothing), which may be refused as Conversation.Merge does. False: the
+	// turn had ended before, and nothing was written.
+	FinishTurn(ctx context.Context, t bot.Turn, drafts []Draft, set json.RawMessage, at time.Time) ([]Message, bool, error)
 	// DropTurn is FinishTurn for a turn that is given up, which it keeps with the reason
 	// among the dead ones.
 	DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []Draft, at time.Time) ([]Message, bool, error)
+	// FindMessage answers fault.NotFound if the conversation has no message of the id.
+	FindMessage(ctx context.Context, in ID, id string) (Message, error)
 	// MessagesBefore and MessagesAfter answer those next to a sequence number, oldest
 	// first. Before 0 is before the end.
 	MessagesBefore(ctx context.Context, id ID, before int64, limit int) ([]Message, error)
 	MessagesAfter(ctx context.Context, id ID, after int64, limit int) ([]Message, error)
 }
 
+// presence is the part of the store that notes who is there.
+type presence interface {
+	// Saw notes that the users of conversations are connected at a time.
+	Saw(ctx context.Context, ids []ID, at time.Time) error
+	// Lapse commits a turn of the hook for each session with b, at most limit, whose user
+	// was connected last at least so long before now, and returns how many those are. An
+	// absence has one turn of [bot.Offline], a session one of [bot.Ended].
+	Lapse(ctx context.Context, b bot.ID, hook bot.Kind, away time.Duration, now time.Time, limit int) (int, error)
+	// WaitingTurns is how many turns of each bot have not ended; none is left out.
+	WaitingTurns(ctx context.Context) (map[bot.ID]int64, error)
+}
+
 type store interface {
 	conversations
 	marks
+	presence
 	messages
 }
 

@@ -12,17 +12,18 @@ import (
 )
 
 // Session is one connection's part in a conversation. Its methods return at once,
-// but for SetContext. Safe for concurrent use.
+// but for SetContext and PageContext. Safe for concurrent use.
 type Session struct {
 	room *room
 	conv Conversation
 	sink Sink
 
 	// Under the room's lock.
-	last    int64    // the newest message that sink has
-	pending []string // the ids of sends without an answer, oldest first
-	ready   bool     // sink takes messages
-	unsure  bool     // the store has not been asked since the session began
+	begun   *Conversation // with its context; nil once the client knows of the session
+	last    int64         // the newest message that sink has
+	pending []string      // the ids of sends without an answer, oldest first
+	ready   bool          // sink takes messages
+	unsure  bool          // the store has not been asked since the session began
 	closed  bool
 	typed   time.Time // when the others were told last
 }
@@ -36,7 +37,7 @@ func (e *Engine) attach(c Conversation, after int64, sink Sink) (*Session, error
 	}
 	r := e.rooms[c.ID]
 	if r == nil {
-		r = &room{engine: e, id: c.ID}
+		r = &room{engine: e, id: c.ID, with: e.party(c.Bot), began: c.Created}
 		e.rooms[c.ID] = r
 	}
 	r.refs++
@@ -44,16 +45,18 @@ func (e *Engine) attach(c Conversation, after int64, sink Sink) (*Session, error
 	e.mu.Unlock()
 	r.join.Do(func() { r.leave = e.c.Bus.Subscribe(subject(c.ID), r.hear) })
 
-	c.Context = nil // up to 10 KiB that nobody asks a session for
-	s := &Session{room: r, conv: c, sink: sink, last: c.LastSeq, unsure: true}
+	s := &Session{room: r, conv: c, sink: sink, begun: &c, last: c.LastSeq, unsure: true}
+	s.conv.Context, s.conv.Owned = nil, nil // up to 10 KiB that few ask a session for
 	if after >= 0 {
 		s.last = min(after, c.LastSeq)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.known = max(r.known, c.LastSeq)
+	r.move(c.Moves)
 	r.read = max(r.read, c.ReadSeq)
 	r.saved = max(r.saved, c.ReadSeq)
+	s.conv.ReadSeq = r.read
 	r.sessions = append(r.sessions, s)
 	return s, nil
 }
@@ -66,9 +69,12 @@ func (s *Session) Conversation() Conversation { return s.conv }
 func (s *Session) Ready() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	s.ready = true
+	s.ready, s.begun = true, nil
 	if s.room.engine.draining.Load() && !s.closed {
 		s.sink.Reconnect(rand.N(minSpread)) // it began too late to be told with the others
+	}
+	if s.conv.Moves < s.room.moves && !s.closed {
+		s.sink.Moved() // it began too late to be told with the others
 	}
 	s.room.catchUp()
 }
@@ -148,9 +154,33 @@ func (s *Session) Read(seq int64) {
 
 // SetContext merges set, a JSON object, into the conversation's context and returns
 // when that is committed, so that the turns of messages sent later have it. A member
-// that is null goes.
+// that is null goes. A set that touches what is the server's is fault.Denied; an error
+// has changed nothing.
 func (s *Session) SetContext(ctx context.Context, set json.RawMessage) error {
-	return s.room.engine.setContext(ctx, s.conv.ID, set)
+	return s.room.engine.setContext(ctx, s.conv.ID, set, Page)
+}
+
+// PageContext is the page's part of the context. Before the first [Session.Ready] it does
+// not ask the store.
+func (s *Session) PageContext(ctx context.Context) (json.RawMessage, error) {
+	s.room.mu.Lock()
+	begun := s.begun
+	s.room.mu.Unlock()
+	if begun == nil {
+		c, err := s.room.engine.c.Store.FindConversation(ctx, s.conv.ID)
+		if err != nil {
+			return nil, err
+		}
+		begun = &c
+	}
+	return begun.PageContext()
+}
+
+// Last is the newest message that the sink has.
+func (s *Session) Last() int64 {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	return s.last
 }
 
 // Close ends the session. What it has sent still gets its place. Calling it again

@@ -18,13 +18,13 @@ func (e *Engine) sweep(ctx context.Context) {
 		for i, r := range rooms {
 			ids[i] = r.id
 		}
-		last, err := e.c.Store.LastSeqs(ctx, ids)
+		stands, err := e.c.Store.Stands(ctx, ids)
 		e.storeTrouble.note(ctx, err)
 		if err != nil {
 			return
 		}
 		for _, r := range rooms {
-			r.saw(last[r.id])
+			r.saw(stands[r.id])
 		}
 	}
 }

@@ -346,6 +346,7 @@ func (l *line) Nack(string, *fault.Error) {
 func (l *line) Delta(string, string)    {}
 func (l *line) Typing(From)             {}
 func (l *line) Read(int64)              {}
+func (l *line) Moved()                  {}
 func (l *line) Reconnect(time.Duration) {}
 
 func (l *line) Free() int {

@@ -45,7 +45,9 @@ type commands struct {
 	Revoke      revokeCommand      `cmd:"" help:"Take tokens back before they expire."`
 	Consumers   consumersCommand   `cmd:"" help:"Look at and change the gateway's consumers."`
 	Credentials credentialsCommand `cmd:"" help:"Look at and import the credentials of consumers."`
+	Connectors  connectorsCommand  `cmd:"" help:"Look at and call API connectors."`
 	Turns       turnsCommand       `cmd:"" help:"Look at and retry what bots did not answer."`
+	Secrets     secretsCommand     `cmd:"" help:"Look at and change secrets."`
 	Import      importCommand      `cmd:"" help:"Take over what another gateway has."`
 	Export      exportCommand      `cmd:"" help:"Write what the gateway has for another one."`
 	Diff        diffCommand        `cmd:"" help:"Show what an import would change."`

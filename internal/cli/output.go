@@ -67,9 +67,9 @@ func (s *shell) readAll() (string, error) {
 	return string(data), nil
 }
 
-// readSecret asks for one line on standard input. A terminal shows what is typed;
-// where that matters, pipe it in.
+// readSecret asks for one line on standard input. A terminal does not show what is typed.
 func (s *shell) readSecret(what string) (secret.Bytes, error) {
+	defer s.hush()()
 	s.note("%s (one line on standard input):", what)
 	line, err := s.in.ReadSlice('\n')
 	switch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // Bots are those to talk to, by name. What is given takes the place of the default. A
@@ -57,6 +58,12 @@ type Bot struct {
 	Concurrency int                       `yaml:"concurrency" doc:"Calls at a time, of each node; 64 by default"`
 	Headers     map[string]gateway.Secret `yaml:"headers" doc:"Further headers of each call: a value, or an SRN"`
 	Networks    []netip.Prefix            `yaml:"networks" doc:"Networks that are not public in which url may be, such as 127.0.0.0/8"`
+
+	Lifetime       Duration   `yaml:"lifetime" doc:"How old a conversation becomes before the next begins; no end by default"`
+	SessionTimeout Duration   `yaml:"session_timeout" doc:"How long after the user's last connection a session has ended; 30m by default"`
+	Hooks          []string   `yaml:"hooks" enum:"session.ended,user.offline" doc:"What a webhook is called for besides messages and beginnings; nothing by default"`
+	MaxWaiting     int        `yaml:"max_waiting" doc:"How many messages may wait for their answers before more are refused as busy; 2048 by default"`
+	Rate           limit.Rate `yaml:"rate" doc:"Messages to the bot that each node takes; no limit by default"`
 }
 
 // The defaults of bots outside the process.
@@ -72,6 +79,12 @@ const (
 const (
 	WelcomeAsk  = "ask"
 	WelcomeNone = "none"
+)
+
+// What hooks can have.
+const (
+	HookEnded   = "session.ended"
+	HookOffline = "user.offline"
 )
 
 func (c *Chat) complete() {
@@ -123,6 +136,7 @@ func (v *validator) bot(path string, b *Bot) {
 		{"history", b.History != 0, "openai"},
 		{"headers", len(b.Headers) > 0, "webhook openai"},
 		{"networks", len(b.Networks) > 0, "webhook openai"},
+		{"hooks", len(b.Hooks) > 0, "webhook"},
 	} {
 		if m.set && !slices.Contains(strings.Fields(m.types), b.Type) {
 			bad(m.name, "is not for a bot of the type %s", b.Type)
@@ -165,10 +179,15 @@ func (v *validator) bot(path string, b *Bot) {
 func (v *validator) positive(path string, b *Bot) {
 	for name, n := range map[string]int64{
 		"attempts": int64(b.Attempts), "concurrency": int64(b.Concurrency), "history": int64(b.History),
-		"timeout": int64(b.Timeout), "give_up_after": int64(b.GiveUpAfter),
+		"timeout": int64(b.Timeout), "give_up_after": int64(b.GiveUpAfter), "max_waiting": int64(b.MaxWaiting),
 	} {
 		if n < 0 {
 			v.bad(join(path, name), "must be more than nothing")
+		}
+	}
+	for name, d := range map[string]Duration{"lifetime": b.Lifetime, "session_timeout": b.SessionTimeout} {
+		if d != 0 && (d < Duration(time.Minute) || d == Forever) {
+			v.bad(join(path, name), "must be a minute at least and have an end; leave it out for the default")
 		}
 	}
 	if b.Concurrency > 4096 {

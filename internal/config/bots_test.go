@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/carnetproject/carnet/internal/limit"
+
 	"github.com/carnetproject/carnet/internal/bot"
 )
 
@@ -44,6 +46,15 @@ func TestBots(t *testing.T) {
 		"openai": {"chat: {bots: {ai: {type: openai, url: 'https://ai.example/v1', model: m, timeout: 5s, history: 3}}}", "", Bots{"ai": {
 			Type: "openai", URL: "https://ai.example/v1", Model: "m", History: 3, Welcome: "none",
 			Timeout: Duration(5 * time.Second), GiveUpAfter: Duration(5 * time.Minute), Attempts: 20, Concurrency: 64,
+		}}},
+		"life": {"chat: {bots: {echo: {lifetime: 24h, session_timeout: 10m, max_waiting: 9, rate: 10/s}}}", "", Bots{"echo": {
+			Type: "echo", Lifetime: Duration(24 * time.Hour), SessionTimeout: Duration(10 * time.Minute),
+			MaxWaiting: 9, Rate: limit.Rate{N: 10, Per: time.Second},
+		}}},
+		"hooks": {webhookBot + "      hooks: [session.ended]\n", "", Bots{"support": {
+			Type: "webhook", URL: "https://bots.example.com/support", Secret: "srn:vault::default:secret:support", Welcome: "ask",
+			Timeout: Duration(30 * time.Second), GiveUpAfter: Duration(5 * time.Minute), Attempts: 20, Concurrency: 64,
+			Hooks: []string{HookEnded},
 		}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,6 +103,11 @@ func TestBotsRefused(t *testing.T) {
 		"negative":      {webhookBot + "      attempts: -1\n", "support.attempts: must be more than nothing"},
 		"too many":      {webhookBot + "      concurrency: 5000\n", "support.concurrency: must be at most 4096"},
 		"too long":      {"chat: {bots: {ai: {type: openai, url: 'https://x', model: m, history: 201}}}", "ai.history: must be at most 200"},
+		"short session": {webhookBot + "      session_timeout: 59s\n", "support.session_timeout: must be a minute at least"},
+		"endless life":  {"chat: {bots: {echo: {lifetime: forever}}}", "echo.lifetime: must be a minute at least"},
+		"no hook":       {webhookBot + "      hooks: [session.ending]\n", `hooks[0]: must be session.ended or user.offline; did you mean "session.ended"?`},
+		"hook of none":  {"chat: {bots: {echo: {hooks: [user.offline]}}}", "echo.hooks: is not for a bot of the type echo"},
+		"less waiting":  {webhookBot + "      max_waiting: -1\n", "support.max_waiting: must be more than nothing"},
 		"own header":    {webhookBot + "      headers: {Webhook-Id: x}\n", "headers.Webhook-Id: must be the name of a header"},
 		"broken header": {webhookBot + "      headers: {'a b': x}\n", "headers.a b: must be the name of a header"},
 		"bad network":   {webhookBot + "      networks: [localhost]\n", "support.networks[0]: must be a network"},

@@ -28,7 +28,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix          `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-* headers are believed"`
 	ShutdownGrace  Duration                `yaml:"shutdown_grace" doc:"How long running requests may take to finish at a stop"`
 	Log            Log                     `yaml:"log"`
-	Store          string                  `yaml:"store" doc:"Where keys, apps and users are kept: sqlite://PATH; by default carnet.db in data"`
+	Store          string                  `yaml:"store" doc:"Where everything is kept: sqlite://PATH, or postgres://USER@HOST/DATABASE for several nodes; by default carnet.db in data"`
+	Bus            string                  `yaml:"bus" doc:"How nodes tell one another what is new: local for one node, or redis://HOST:PORT"`
 	PollInterval   Duration                `yaml:"poll_interval" doc:"How often to look for changes that others made in the store"`
 	Secrets        Secrets                 `yaml:"secrets"`
 	MasterKeys     MasterKeys              `yaml:"master_keys" doc:"Where to read the keys that seal everything else: file:PATH, env:NAME, stdin, or an SRN"`
@@ -38,6 +39,8 @@ type Config struct {
 	Devices        Devices                 `yaml:"devices"`
 	Admin          Admin                   `yaml:"admin"`
 	Chat           Chat                    `yaml:"chat"`
+	Connectors     []string                `yaml:"connectors" doc:"Files of API connectors, or directories of them; relative paths lead from this file"`
+	Egress         Egress                  `yaml:"egress" doc:"Where connectors may call"`
 	Gateway        gateway.Config          `yaml:"gateway" doc:"Routes, services, consumers and plugins"`
 
 	from provenance
@@ -67,11 +70,6 @@ type TLS struct {
 type Log struct {
 	Level  string `yaml:"level" enum:"debug,info,warn,error"`
 	Format string `yaml:"format" enum:"text,json"`
-}
-
-// Secrets says where secrets are besides the environment.
-type Secrets struct {
-	Dir string `yaml:"dir" doc:"Files are {dir}/{organization}/{name}; by default secrets in data"`
 }
 
 // MasterKeys says where the two master keys come from. Only a node with the
@@ -125,6 +123,7 @@ type Chat struct {
 	ConnectionsPerIP int        `yaml:"connections_per_ip" doc:"Sockets of one address at a time"`
 	ConnectsPerIP    limit.Rate `yaml:"connects_per_ip" doc:"Attempts of one address to connect"`
 	SendsPerUser     limit.Rate `yaml:"sends_per_user" doc:"Messages of one user"`
+	Compression      bool       `yaml:"compression" doc:"Compress the frames of clients that offer it (permessage-deflate)"`
 	Kore             Kore       `yaml:"kore"`
 }
 

@@ -12,22 +12,30 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/secretstore"
 )
 
-// sqlite is the scheme of the only store there is.
-const sqlite = "sqlite://"
+const (
+	sqlite = "sqlite://" // the scheme of the store that is a file
+	local  = "local"     // the bus of one node
+)
 
 // Default is the configuration before anybody said anything. Members that
 // follow from others are still empty; see complete.
 func Default() *Config {
 	return &Config{
 		Organization:  "default",
+		Bus:           local,
 		Data:          "./data",
 		Doors:         []string{Issue, Admit, Carry},
 		Listen:        Listen{Public: "127.0.0.1:8080", Gateway: "127.0.0.1:8000", Admin: "127.0.0.1:8001"},
 		ShutdownGrace: Duration(10 * time.Second),
 		Log:           Log{Level: "info", Format: "text"},
 		PollInterval:  Duration(time.Second),
+		Secrets: Secrets{
+			Providers: []string{secretstore.Env, secretstore.File, secretstore.Builtin},
+			Vault:     Vault{Mount: "secret", Path: "carnet", Login: secretstore.LoginToken},
+		},
 		Keys: map[key.SetName]*KeySet{
 			AccessSet: defaultKeySet("ES256", "RS256"),
 			STSSet:    defaultKeySet("ES256", "RS256"),
@@ -80,10 +88,7 @@ func (c *Config) complete() {
 	if file, ok := strings.CutPrefix(c.Store, sqlite); ok {
 		c.Store = sqlite + c.path(file)
 	}
-	if c.Secrets.Dir == "" {
-		c.Secrets.Dir = "secrets"
-	}
-	c.Secrets.Dir = c.path(c.Secrets.Dir)
+	c.completeSecrets()
 	c.TLS.Cert, c.TLS.Key = c.path(c.TLS.Cert), c.path(c.TLS.Key)
 	c.MasterKeys.Signing = c.keySource(c.MasterKeys.Signing, "signing.key")
 	c.MasterKeys.Data = c.keySource(c.MasterKeys.Data, "data.key")

@@ -10,7 +10,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/device"
 	"github.com/carnetproject/carnet/internal/key"
-	"github.com/carnetproject/carnet/internal/secretstore"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // Devices says how devices get their tokens, and how people on them refresh theirs.
@@ -126,7 +126,7 @@ func (v *validator) refresh(r *Refresh, devices []key.SetName) {
 func (v *validator) reference(path, ref string) {
 	switch {
 	case ref == "":
-	case !secretstore.IsRef(ref):
+	case !secret.IsRef(ref):
 		v.bad(path, "must be an SRN: the file is no place for it")
 	default:
 		v.srn(path, ref)

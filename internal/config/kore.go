@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
-	"github.com/carnetproject/carnet/internal/secretstore"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // Kore is the surface for pages of Kore.ai's web SDK. It is off unless switched on: it
@@ -41,7 +41,7 @@ func (v *validator) kore() {
 			v.bad(fmt.Sprintf("chat.kore.bots.%s", name), "there is no bot %q", k.Bots[name])
 		}
 	}
-	if ref := k.AssertionKey; ref != "" && !secretstore.IsRef(ref) {
+	if ref := k.AssertionKey; ref != "" && !secret.IsRef(ref) {
 		v.bad("chat.kore.assertion_key", "must be an SRN, such as srn:vault::default:secret:kore-assertions")
 	} else if ref != "" {
 		v.srn("chat.kore.assertion_key", ref)

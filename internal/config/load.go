@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -57,6 +58,11 @@ func load(data []byte, o Options) (*Config, error) {
 	r.readEnv(o.Environ, c)
 	r.readFlags(o.Flags, c)
 	c.complete()
+	for i, path := range c.Connectors {
+		if !filepath.IsAbs(path) {
+			c.Connectors[i] = filepath.Join(filepath.Dir(o.Path), path)
+		}
+	}
 	c.from = r.provenance
 	misread := len(r.problems)
 	for _, err := range flatten(c.Validate(o.Handlers)) {

@@ -17,7 +17,9 @@ func (c *Config) Print(w io.Writer, sources bool) error {
 	if sources {
 		p.sources = c.from.sources
 	}
-	p.mapping("", "", reflect.ValueOf(c).Elem())
+	shown := *c
+	shown.Store, shown.Bus = withoutPassword(c.Store), withoutPassword(c.Bus)
+	p.mapping("", "", reflect.ValueOf(&shown).Elem())
 	_, err := io.WriteString(w, p.out.String())
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
-	"github.com/carnetproject/carnet/internal/secretstore"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // Validate reports every mistake in c, which need not come from [Load]: the
@@ -25,6 +25,7 @@ func (c *Config) Validate(handlers map[string]string) error {
 	v.addresses()
 	v.files()
 	v.durations()
+	v.secrets()
 	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
 		v.keySet("keys."+string(name), name, c.Keys[name])
 	}
@@ -32,6 +33,7 @@ func (c *Config) Validate(handlers map[string]string) error {
 	v.admin()
 	v.bots()
 	v.kore()
+	v.egress()
 	v.gateway()
 	return errors.Join(v.errs...)
 }
@@ -47,7 +49,7 @@ func (v *validator) bad(path, format string, args ...any) {
 }
 
 func (v *validator) names() {
-	if n, err := secretstore.ParseSRN("srn:vault::" + v.Organization + ":secret:x"); err != nil || n.Organization != v.Organization {
+	if n, err := secret.ParseSRN("srn:vault::" + v.Organization + ":secret:x"); err != nil || n.Organization != v.Organization {
 		v.bad("organization", "must be 1 to 128 letters, digits, or _ - $")
 	}
 	if len(v.Doors) == 0 {
@@ -87,8 +89,11 @@ func (v *validator) files() {
 	if (v.TLS.Cert == "") != (v.TLS.Key == "") {
 		v.bad("tls", "set both cert and key, or none")
 	}
-	if path, ok := strings.CutPrefix(v.Store, sqlite); !ok || path == "" || strings.ContainsAny(path, "?#") {
-		v.bad("store", "must be sqlite://PATH")
+	if path, ok := strings.CutPrefix(v.Store, sqlite); !postgresURL(v.Store) && (!ok || path == "" || strings.ContainsAny(path, "?#")) {
+		v.bad("store", "must be sqlite://PATH or postgres://USER@HOST/DATABASE")
+	}
+	if v.Bus != local && !redisURL(v.Bus) {
+		v.bad("bus", "must be local or redis://HOST:PORT")
 	}
 	v.keySource("master_keys.signing", v.MasterKeys.Signing)
 	v.keySource("master_keys.data", v.MasterKeys.Data)
@@ -98,7 +103,7 @@ func (v *validator) files() {
 }
 
 func (v *validator) keySource(path, s string) {
-	if secretstore.IsRef(s) {
+	if secret.IsRef(s) {
 		v.srn(path, s)
 		return
 	}
@@ -109,8 +114,7 @@ func (v *validator) keySource(path, s string) {
 }
 
 func (v *validator) srn(path, ref string) {
-	err := secretstore.New(secretstore.Config{Organization: v.Organization}).Check(ref)
-	if err != nil {
+	if err := secret.CheckRef(ref, v.Organization, secret.ForText); err != nil {
 		v.bad(path, "%s", fault.Public(err).Msg)
 	}
 }

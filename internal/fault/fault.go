@@ -65,6 +65,7 @@ type Error struct {
 	Kind       Kind
 	Msg        string        // for the caller: lower case, names the field and what would be right
 	Field      string        // the member of the request at fault, if one is
+	Code       string        // a stable code of its own; empty: the kind's
 	RetryAfter time.Duration // for Limited and Unavailable; zero if unknown
 	Err        error         // the cause, for the log alone; may be nil
 }
@@ -113,5 +114,5 @@ func Public(err error) Error {
 	if !ok || e.Kind == Internal {
 		return Error{Kind: Internal, Msg: "internal error"}
 	}
-	return Error{Kind: e.Kind, Msg: e.Msg, Field: e.Field, RetryAfter: e.RetryAfter}
+	return Error{Kind: e.Kind, Msg: e.Msg, Field: e.Field, Code: e.Code, RetryAfter: e.RetryAfter}
 }

@@ -36,6 +36,7 @@ func TestPublicHidesTheCause(t *testing.T) {
 		"unclassified": {cause, Error{Kind: Internal, Msg: "internal error"}},
 		"internal":     {Wrap(Internal, "row 7 of keys", cause), Error{Kind: Internal, Msg: "internal error"}},
 		"wrapped":      {fmt.Errorf("find app: %w", Wrap(Unavailable, "try again", cause)), Error{Kind: Unavailable, Msg: "try again"}},
+		"own code":     {&Error{Kind: Conflict, Code: "ended", Msg: "over", Err: cause}, Error{Kind: Conflict, Code: "ended", Msg: "over"}},
 		"field":        {BadField("identity", "must not be empty"), Error{Kind: Invalid, Field: "identity", Msg: "must not be empty"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,7 +67,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	h.Del("ETag")
 	writeJSON(w, status, "application/problem+json", Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
-		Detail: public.Msg, Code: public.Kind.String(), Field: public.Field,
+		Detail: public.Msg, Code: cmp.Or(public.Code, public.Kind.String()), Field: public.Field,
 	})
 }
 

@@ -18,9 +18,10 @@ import (
 type store interface {
 	// Keys returns the keys of all sets.
 	Keys(ctx context.Context) ([]Key, error)
-	// SaveKeys adds or updates keys, all or none. It refuses, as a conflict, to put
-	// another key under a kid, and never takes back a revocation.
-	SaveKeys(ctx context.Context, keys ...Key) error
+	// SaveKeys adds or updates keys, all or none, if the store still has what Keys has
+	// returned as seen, in any order: else it is a conflict, as it is to put another key
+	// under a kid. It never takes back a revocation.
+	SaveKeys(ctx context.Context, seen []Key, keys ...Key) error
 }
 
 // Config requires Store. Its Specs are all sets that this node knows.
@@ -41,6 +42,7 @@ type Ring struct {
 	slow  *pool
 
 	changing sync.Mutex // held from reading the store to replacing the snapshot
+	seen     []Key      // what the store had at the last look
 	current  atomic.Pointer[snapshot]
 }
 
@@ -73,10 +75,11 @@ func (r *Ring) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}
+	r.seen = slices.Clone(stored)
 	stored = slices.DeleteFunc(stored, func(k Key) bool { return r.spec(k.Set) == nil })
 	slices.SortFunc(stored, inOrder)
 	old := r.current.Load()
-	if slices.EqualFunc(old.keys, stored, equal) {
+	if slices.EqualFunc(old.keys, stored, Key.Equal) {
 		return nil
 	}
 	next := newSnapshot(stored)

@@ -13,7 +13,7 @@ import (
 )
 
 // saveAttempts bounds how often a change is planned anew because another process
-// took the number of a new key.
+// changed the keys meanwhile.
 const saveAttempts = 4
 
 // change plans on what the store holds now, saves, and takes the result over.
@@ -33,7 +33,7 @@ func (r *Ring) change(ctx context.Context, edit func(*plan) error) error {
 		for i, k := range p.changed {
 			changed[i] = *k
 		}
-		err := r.store.SaveKeys(ctx, changed...)
+		err := r.store.SaveKeys(ctx, r.seen, changed...)
 		if fault.KindOf(err) == fault.Conflict && attempt < saveAttempts {
 			continue
 		}

@@ -118,7 +118,9 @@ func compareKids(a, b *Key) int {
 	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
 }
 
-func equal(a, b Key) bool {
+// Equal tells whether two are the same, with the same times.
+func (k Key) Equal(other Key) bool {
+	a, b := &k, &other
 	return a.Set == b.Set && a.Public.ID() == b.Public.ID() && a.Public.Equal(b.Public) && a.Sealed == b.Sealed &&
 		a.Created.Equal(b.Created) && a.Active.Equal(b.Active) && a.Retire.Equal(b.Retire) &&
 		a.Expire.Equal(b.Expire) && a.Revoked.Equal(b.Revoked)

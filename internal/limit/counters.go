@@ -57,24 +57,23 @@ type Usage struct {
 
 // CountersStats is how [Counters] have done since they were made.
 type CountersStats struct {
-	Bytes   int64  // taken by the table, now and always
+	Bytes   int64  // of the table, whether it is in use yet or not
 	Evicted uint64 // counters that gave way before their window ended
 }
 
 // NewCounters returns counters in a table of at most size bytes, and at least of 8 KiB.
+// Memory is taken when there is something to count.
 func NewCounters(size int64) *Counters {
-	groups := max(size/groupBytes/shards, 1)
 	c := &Counters{seed: maphash.MakeSeed(), shards: make([]pool, shards)}
-	all := make([]group, groups*shards)
 	for i := range c.shards {
-		c.shards[i].groups, all = all[:groups], all[groups:]
+		c.shards[i].size = max(size/groupBytes/shards, 1)
 	}
 	return c
 }
 
 // Stats returns the counters' own counts.
 func (c *Counters) Stats() CountersStats {
-	n := int64(len(c.shards) * len(c.shards[0].groups))
+	n := int64(len(c.shards)) * c.shards[0].size
 	return CountersStats{Bytes: n * groupBytes, Evicted: c.evicted.Load()}
 }
 

@@ -446,3 +446,29 @@ func BenchmarkCounters(b *testing.B) {
 		})
 	}
 }
+
+// TestCountersTakeMemoryInUse shows that a table of which nothing is used weighs nothing.
+func TestCountersTakeMemoryInUse(t *testing.T) {
+	t.Parallel()
+	c := NewCounters(1 << 20)
+	inUse := func() (n int) {
+		for i := range c.shards {
+			if c.shards[i].groups != nil {
+				n++
+			}
+		}
+		return n
+	}
+	whole := c.Stats()
+	if n := inUse(); n != 0 || whole.Bytes < 1<<19 {
+		t.Errorf("%d parts of %d bytes are in use before anything is counted", n, whole.Bytes)
+	}
+	rule, now := &Rule{Quotas: Quotas{Minute: 1}}, time.Unix(1_900_000_000, 0)
+	first, second := c.Take(c.Key("a"), rule, now), c.Take(c.Key("a"), rule, now)
+	if !first.OK || second.OK {
+		t.Errorf("one a minute: the first is let in %v, the second %v", first.OK, second.OK)
+	}
+	if n := inUse(); n != 1 || c.Stats() != whole {
+		t.Errorf("%d parts are in use by one key; %+v, before %+v", n, c.Stats(), whole)
+	}
+}

@@ -62,8 +62,9 @@ func (c *counter) roll(f *frame) {
 // pool is one lock and the counters under it.
 type pool struct {
 	mu     sync.Mutex
-	groups []group
-	latest int64 // what its clock showed last
+	size   int64   // groups
+	groups []group // nil before the first use: what is never used would only put off collections of garbage
+	latest int64   // what its clock showed last
 }
 
 // clock is now in nanoseconds of the Unix epoch. It does not run back for a reading
@@ -78,7 +79,10 @@ func (s *pool) clock(now time.Time) int64 {
 
 // reach is the two groups in which a counter with hash h may stand.
 func (s *pool) reach(h uint64) [2]*group {
-	n := uint64(len(s.groups))
+	if s.groups == nil {
+		s.groups = make([]group, s.size)
+	}
+	n := uint64(s.size)
 	first, _ := bits.Mul64(h, n)
 	second, _ := bits.Mul64(bits.RotateLeft64(h, 32), n)
 	return [2]*group{&s.groups[first], &s.groups[second]}

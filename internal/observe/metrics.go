@@ -40,6 +40,7 @@ type Metrics struct {
 	asked    *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	signed   *prometheus.HistogramVec
+	secrets  *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics at zero, with those of the Go runtime and the process.
@@ -65,6 +66,9 @@ func NewMetrics() *Metrics {
 	m.signed = to.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "carnet_signature_duration_seconds", Help: "Time to sign a token, waiting for a processor included.", Buckets: signing,
 	}, []string{"set", "alg"})
+	m.secrets = to.NewCounterVec(prometheus.CounterOpts{
+		Name: "carnet_secrets_resolve_total", Help: `Looks for secrets, by provider ("none" has it) and result: ok, stale, not_found or error.`,
+	}, []string{"provider", "result"})
 	version := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
@@ -128,6 +132,11 @@ func (m *Metrics) TokenAsked(grant string, err error) {
 // Signed counts a signature that a key set made.
 func (m *Metrics) Signed(set key.SetName, alg jose.Algorithm, took time.Duration) {
 	m.signed.WithLabelValues(string(set), string(alg)).Observe(took.Seconds())
+}
+
+// SecretSought counts a look for a secret.
+func (m *Metrics) SecretSought(provider, result string) {
+	m.secrets.WithLabelValues(provider, result).Inc()
 }
 
 // Reload counts a reload of the configuration.

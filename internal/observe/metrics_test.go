@@ -34,6 +34,17 @@ func wantLines(t *testing.T, text string, lines ...string) {
 	}
 }
 
+func TestMetricsSecrets(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics()
+	m.SecretSought("vault", "ok")
+	m.SecretSought("none", "not_found")
+	m.SecretSought("vault", "ok")
+	wantLines(t, scrape(t, m),
+		`carnet_secrets_resolve_total{provider="vault",result="ok"} 2`,
+		`carnet_secrets_resolve_total{provider="none",result="not_found"} 1`)
+}
+
 func TestMetricsHandler(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics()

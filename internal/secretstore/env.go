@@ -1,25 +1,28 @@
 package secretstore
 
 import (
+	"context"
 	"strings"
 	"sync"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // EnvPrefix starts the names of the variables that hold secrets.
 const EnvPrefix = "CARNET_SECRET_"
 
-// environment finds secrets in variables CARNET_SECRET_{ORGANIZATION}__{NAME}.
+// environment finds secrets in variables CARNET_SECRET_{ORGANIZATION}__{NAME}. They
+// have no versions, and stay what they were when the process began.
 type environment struct {
 	values map[string]string
 
-	mu    *sync.Mutex
-	owner map[string]SRN // who asked for a variable first
+	mu    sync.Mutex
+	owner map[string]string // which name asked for a variable first
 }
 
-func newEnvironment(environ []string) environment {
-	e := environment{values: map[string]string{}, mu: &sync.Mutex{}, owner: map[string]SRN{}}
+func newEnvironment(environ []string) *environment {
+	e := &environment{values: map[string]string{}, owner: map[string]string{}}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(name, EnvPrefix) {
 			e.values[name] = value
@@ -30,22 +33,24 @@ func newEnvironment(environ []string) environment {
 
 // find refuses a name that another name's variable would answer for, such as
 // a-b after a_b: one of the two would silently get the wrong secret.
-func (e environment) find(n SRN) (value []byte, found bool, err error) {
-	v := variable(n)
-	s, found := e.values[v]
-	if !found {
-		return nil, false, nil
+func (e *environment) find(_ context.Context, n secret.SRN) (v value, found bool, err error) {
+	name := variable(n)
+	s, found := e.values[name]
+	if !found || n.Qualifier != "" {
+		return value{}, false, nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if first, taken := e.owner[v]; taken && first != n {
-		return nil, false, fault.Newf(fault.Conflict, "%s and %s share the variable %s: rename one", n, first, v)
+	if first, taken := e.owner[name]; taken && first != n.Resource {
+		return value{}, false, fault.Newf(fault.Conflict, "%s and %s share the variable %s: rename one", first, n.Resource, name)
 	}
-	e.owner[v] = n
-	return []byte(s), true, nil
+	e.owner[name] = n.Resource
+	return value{text: []byte(s)}, true, nil
 }
 
+func (e *environment) place(n secret.SRN) string { return "in the environment as " + variable(n) }
+
 // variable is where the environment holds n.
-func variable(n SRN) string {
+func variable(n secret.SRN) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(n.Organization+"__"+n.Resource, "-", "_"))
 }

@@ -10,32 +10,42 @@ import (
 	"sync"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
-// files finds secrets in {dir}/{organization}/{name}. Nothing outside dir is ever
-// read, whatever links there are; the relative ones of a Kubernetes mount work.
+// files finds secrets in {dir}/{organization}/{name}, or with the ending of their type.
+// Nothing outside dir is ever read, whatever links there are; the relative ones of a
+// Kubernetes mount work. Files have no versions.
 type files struct {
 	dir    string
 	log    *slog.Logger
-	warned *sync.Map // paths whose permissions were complained about
+	warned sync.Map // paths whose permissions were complained about
 }
 
-func (f files) find(ctx context.Context, n SRN) (value []byte, found bool, err error) {
-	if f.dir == "" {
-		return nil, false, nil
+// endings are what a file of a type may end in.
+var endings = map[string]string{secret.Document: ".json", secret.Certificate: ".pem"}
+
+func (f *files) find(ctx context.Context, n secret.SRN) (v value, found bool, err error) {
+	if f.dir == "" || n.Qualifier != "" {
+		return value{}, false, nil
 	}
-	value, err = f.read(ctx, path(n))
+	text, err := f.read(ctx, path(n)+endings[n.Type])
+	if errors.Is(err, fs.ErrNotExist) && endings[n.Type] != "" {
+		text, err = f.read(ctx, path(n))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, false, nil
+		return value{}, false, nil
 	case err != nil:
-		return nil, false, fault.Wrap(fault.Unavailable, n.String()+" cannot be read from its file", err)
+		return value{}, false, fault.Wrap(fault.Unavailable, n.String()+" cannot be read from its file", err)
 	}
-	return value, true, nil
+	return value{text: text}, true, nil
 }
 
+func (f *files) place(n secret.SRN) string { return "among the secret files as " + path(n) }
+
 // read reads a little more than a secret may have, so that the caller sees excess.
-func (f files) read(ctx context.Context, name string) ([]byte, error) {
+func (f *files) read(ctx context.Context, name string) ([]byte, error) {
 	root, err := os.OpenRoot(f.dir)
 	if err != nil {
 		return nil, err
@@ -61,6 +71,6 @@ func (f files) read(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxValue+int64(len("\r\n"))+1))
 }
 
-// path is where the files hold n, relative to their directory. Both parts are
-// free of separators and dots: see segment.
-func path(n SRN) string { return n.Organization + "/" + n.Resource }
+// path is where the files hold n, relative to their directory. Both parts are free of
+// separators and dots (see [secret.ParseSRN]).
+func path(n secret.SRN) string { return n.Organization + "/" + n.Resource }

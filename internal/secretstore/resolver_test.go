@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
 )
@@ -26,6 +28,15 @@ func place(t *testing.T, dir, name, content string) {
 	}
 }
 
+func newResolver(t *testing.T, c Config) *Resolver {
+	t.Helper()
+	r, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -38,6 +49,9 @@ func TestResolve(t *testing.T) {
 	place(t, dir, "empty", "\n")
 	place(t, dir, "full", strings.Repeat("x", maxValue)+"\n")
 	place(t, dir, "over", strings.Repeat("x", maxValue+1))
+	place(t, dir, "login.json", `{"username":"ann","password":"s3cret"}`+"\n")
+	place(t, dir, "login.pem", "s3cret")
+	place(t, dir, "bare", `{"a":"s3cret"}`)
 	if err := os.WriteFile(outside, []byte("s3cret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +63,8 @@ func TestResolve(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	r := New(Config{Organization: "acme", Dir: dir, Log: slog.New(slog.DiscardHandler), Environ: []string{
-		"CARNET_SECRET_ACME__BOTH=s3cret-env", "CARNET_SECRET_ACME__MY_APP=s3cret=env\n", "CARNET_SECRET_ACME__NONE=",
+	r := newResolver(t, Config{Organization: "acme", Dir: dir, Log: slog.New(slog.DiscardHandler), Environ: []string{
+		"CARNET_SECRET_ACME__BOTH=s3cret-env", "CARNET_SECRET_ACME__MY_APP=s3cret=env\n", "CARNET_SECRET_ACME__NONE=", `CARNET_SECRET_ACME__VAR={"a":"s3cret"}`,
 		"CARNET_SECRET_OTHER__PLAIN=s3cret", "malformed",
 	}})
 	for name, tc := range map[string]struct {
@@ -65,13 +79,21 @@ func TestResolve(t *testing.T) {
 		"name in capitals":       {"srn:vault:global:acme:secret:PLAIN", "s3cret-file"},
 		"environment":            {"srn:vault::acme:secret:my-app", "s3cret=env"},
 		"environment first":      {"srn:vault::acme:secret:both", "s3cret-env"},
-		"nowhere":                {"srn:vault::acme:secret:no-such", "!neither in the environment as CARNET_SECRET_ACME__NO_SUCH nor among the secret files as acme/no-such"},
+		"nowhere":                {"srn:vault::acme:secret:no-such", "!is neither in the environment as CARNET_SECRET_ACME__NO_SUCH nor among the secret files as acme/no-such"},
 		"other organization":     {"srn:vault::other:secret:plain", `!names the organization "other"; it must be "acme"`},
 		"other letter case":      {"srn:vault::ACME:secret:plain", `!it must be "acme"`},
 		"other service":          {"srn:baas::acme:secret:plain", "!is not a secret's name"},
-		"other type":             {"srn:vault::acme:certificate:plain", "!is not a secret's name"},
+		"other type":             {"srn:vault::acme:apikey:plain", "!is not a secret's name"},
+		"not a certificate":      {"srn:vault::acme:certificate:plain", "!must be PEM"},
+		"document":               {"srn:vault::acme:secretdoc:login", `{"username":"ann","password":"s3cret"}`},
+		"field":                  {"srn:vault::acme:secretdoc:login#/password", "s3cret"},
+		"no such field":          {"srn:vault::acme:secretdoc:login#/token", "!no such field"},
+		"document, no ending":    {"srn:vault::acme:secretdoc:bare#/a", "s3cret"},
+		"document in a variable": {"srn:vault::acme:secretdoc:var#/a", "s3cret"},
+		"text with an ending":    {"srn:vault::acme:secret:login", "!is neither in the environment"},
+		"not a document":         {"srn:vault::acme:secretdoc:plain", "!must be a JSON object"},
 		"other region":           {"srn:vault:eu:acme:secret:plain", "!is not a secret's name"},
-		"version":                {"srn:vault::acme:secret:plain/2", "!asks for a version"},
+		"version":                {"srn:vault::acme:secret:plain/2", "!is neither in the environment"},
 		"malformed":              {"srn:vault::acme:secret:", "!the resource of an SRN"},
 		"empty file":             {"srn:vault::acme:secret:empty", "!is empty"},
 		"empty variable":         {"srn:vault::acme:secret:none", "!is empty"},
@@ -99,7 +121,7 @@ func TestResolve(t *testing.T) {
 
 func TestValueTakesLiterals(t *testing.T) {
 	t.Parallel()
-	r := New(Config{Organization: "acme"})
+	r := newResolver(t, Config{Organization: "acme"})
 	for _, s := range []string{"", "hunter2", "SRN:vault", " srn:vault::acme:secret:x"} {
 		got, err := r.Value(t.Context(), s)
 		if err != nil || string(got.Reveal()) != s {
@@ -115,26 +137,15 @@ func TestResolveStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := New(Config{Organization: "acme"}).Resolve(ctx, "srn:vault::acme:secret:x")
+	_, err := newResolver(t, Config{Organization: "acme"}).Resolve(ctx, "srn:vault::acme:secret:x")
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Resolve() error = %v, want %v", err, context.Canceled)
 	}
 }
 
-func TestCheckReadsNothing(t *testing.T) {
-	t.Parallel()
-	r := New(Config{Organization: "acme", Dir: "/does/not/exist"})
-	if err := r.Check("srn:vault::acme:secret:x"); err != nil {
-		t.Errorf("Check() = %v, want nil", err)
-	}
-	if err := r.Check("srn:vault::other:secret:x"); fault.KindOf(err) != fault.Invalid {
-		t.Errorf("Check() = %v, want an invalid name", err)
-	}
-}
-
 func TestNamesThatShareAVariable(t *testing.T) {
 	t.Parallel()
-	r := New(Config{Organization: "acme", Environ: []string{"CARNET_SECRET_ACME__MY_APP=v"}})
+	r := newResolver(t, Config{Organization: "acme", Environ: []string{"CARNET_SECRET_ACME__MY_APP=v"}})
 	for range 2 { // the same name again is no collision
 		if _, err := r.Resolve(t.Context(), "srn:vault::acme:secret:my_app"); err != nil {
 			t.Fatal(err)
@@ -148,24 +159,33 @@ func TestNamesThatShareAVariable(t *testing.T) {
 // A Kubernetes mount is a link to a file behind the link ..data, which is swapped.
 func TestKubernetesMount(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	for _, version := range []string{"..v1", "..v2"} {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		r := newResolver(t, Config{Organization: "acme", Dir: dir})
 		place(t, dir, "token", "")
+		acme := filepath.Join(dir, "acme")
 		if err := errors.Join(
-			os.Remove(filepath.Join(dir, "acme", "token")),
-			os.Mkdir(filepath.Join(dir, "acme", version), 0o700),
-			os.WriteFile(filepath.Join(dir, "acme", version, "token"), []byte(version), 0o600),
-			os.RemoveAll(filepath.Join(dir, "acme", "..data")),
-			os.Symlink(version, filepath.Join(dir, "acme", "..data")),
-			os.Symlink("..data/token", filepath.Join(dir, "acme", "token")),
+			os.Remove(filepath.Join(acme, "token")),
+			os.Symlink("..data/token", filepath.Join(acme, "token")),
 		); err != nil {
 			t.Fatal(err)
 		}
-		got, err := New(Config{Organization: "acme", Dir: dir}).Resolve(t.Context(), "srn:vault::acme:secret:token")
-		if err != nil || string(got.Reveal()) != version {
-			t.Errorf("Resolve() = %q, %v, want %q", got.Reveal(), err, version)
+		for _, version := range []string{"..v1", "..v2"} {
+			if err := errors.Join(
+				os.Mkdir(filepath.Join(acme, version), 0o700),
+				os.WriteFile(filepath.Join(acme, version, "token"), []byte(version), 0o600),
+				os.Symlink(version, filepath.Join(acme, "..data_tmp")),
+				os.Rename(filepath.Join(acme, "..data_tmp"), filepath.Join(acme, "..data")),
+			); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * TTL)
+			got, err := r.Resolve(t.Context(), "srn:vault::acme:secret:token")
+			if err != nil || string(got.Reveal()) != version {
+				t.Errorf("Resolve() = %q, %v, want %q", got.Reveal(), err, version)
+			}
 		}
-	}
+	})
 }
 
 func TestReadableByOthersIsToldOnce(t *testing.T) {
@@ -177,7 +197,7 @@ func TestReadableByOthersIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var logged bytes.Buffer
-	r := New(Config{Organization: "acme", Dir: dir, Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	r := newResolver(t, Config{Organization: "acme", Dir: dir, Log: slog.New(slog.NewTextHandler(&logged, nil))})
 	for _, name := range []string{"open", "closed", "open"} {
 		if _, err := r.Resolve(t.Context(), "srn:vault::acme:secret:"+name); err != nil {
 			t.Fatal(err)
@@ -190,7 +210,7 @@ func TestReadableByOthersIsToldOnce(t *testing.T) {
 
 func TestResolverIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
-	r := New(Config{Organization: "acme", Environ: []string{"CARNET_SECRET_ACME__A=1"}})
+	r := newResolver(t, Config{Organization: "acme", Environ: []string{"CARNET_SECRET_ACME__A=1"}})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

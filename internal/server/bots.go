@@ -10,10 +10,9 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/secret"
-	"github.com/carnetproject/carnet/internal/store/sqlite"
 )
 
-// bots makes the bots of the configuration. Their secrets are read now.
+// bots makes the bots of the configuration. Their secrets must be there.
 func (s *Server) bots(ctx context.Context) (bot.Registry, map[bot.ID]bot.Policy, error) {
 	c := s.core.Config
 	registry, policies := bot.Registry{}, map[bot.ID]bot.Policy{}
@@ -33,9 +32,30 @@ func (s *Server) bots(ctx context.Context) (bot.Registry, map[bot.ID]bot.Policy,
 		registry[id] = made
 		policies[id] = bot.Policy{
 			Workers: b.Concurrency, Attempts: b.Attempts, GiveUp: b.GiveUpAfter.Std(), Timeout: b.Timeout.Std(),
+			Hooks: hooksOf(b),
 		}
 	}
 	return registry, policies, nil
+}
+
+// hooksOf are the hooks that a bot wants to be called for.
+func hooksOf(b *config.Bot) (kinds []bot.Kind) {
+	for _, h := range b.Hooks {
+		kinds = append(kinds, map[string]bot.Kind{config.HookEnded: bot.Ended, config.HookOffline: bot.Offline}[h])
+	}
+	return kinds
+}
+
+// lives are how conversations with the bots of the configuration live.
+func lives(bots config.Bots) map[bot.ID]chat.Policy {
+	policies := map[bot.ID]chat.Policy{}
+	for id, b := range bots {
+		policies[id] = chat.Policy{
+			Lifetime: b.Lifetime.Std(), SessionTimeout: b.SessionTimeout.Std(), Hooks: len(b.Hooks) > 0,
+			Waiting: b.MaxWaiting, Rate: b.Rate,
+		}
+	}
+	return policies
 }
 
 func (s *Server) bot(ctx context.Context, b *config.Bot) (bot.Bot, error) {
@@ -45,9 +65,14 @@ func (s *Server) bot(ctx context.Context, b *config.Bot) (bot.Bot, error) {
 	case "menu":
 		return bot.NewMenu(bot.DefaultMenu())
 	}
+	return s.renew(ctx, b)
+}
+
+// outside makes a bot outside the process, with what its secrets are now.
+func (s *Server) outside(ctx context.Context, b *config.Bot) (bot.Streamer, error) {
 	at := bot.Endpoint{URL: b.URL, Networks: b.Networks, Calls: b.Concurrency, Headers: http.Header{}}
 	for name, value := range b.Headers {
-		v, err := s.core.secrets.Value(ctx, string(value.Reveal()))
+		v, err := s.core.Secrets.Value(ctx, string(value.Reveal()))
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +83,7 @@ func (s *Server) bot(ctx context.Context, b *config.Bot) (bot.Bot, error) {
 		if ref == "" {
 			continue
 		}
-		v, err := s.core.secrets.Resolve(ctx, ref)
+		v, err := s.core.Secrets.Resolve(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +107,7 @@ func (s *Server) pushDoor(ctx context.Context, e *chat.Engine, mux *http.ServeMu
 		if b.Token == "" {
 			continue
 		}
-		t, err := s.core.secrets.Resolve(ctx, b.Token)
+		t, err := s.core.Secrets.Resolve(ctx, b.Token)
 		if err != nil {
 			return c.Locate("chat.bots."+string(id)+".token", err)
 		}
@@ -100,7 +125,7 @@ func (s *Server) pushDoor(ctx context.Context, e *chat.Engine, mux *http.ServeMu
 }
 
 // past is what was said in conversations, for bots.
-type past struct{ store *sqlite.Store }
+type past struct{ store store }
 
 // Said leaves out what has no text, and what neither the user nor the bot has said.
 func (p past) Said(ctx context.Context, conversation string, before int64, limit int) ([]bot.Line, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // TestBotsNeedTheirSecrets starts nodes whose bots cannot be made.
@@ -94,5 +95,27 @@ func TestPast(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLives has what the configuration says of conversations reach those who act by it.
+func TestLives(t *testing.T) {
+	t.Parallel()
+	c := load(t, t.TempDir(), `
+chat:
+  bots:
+    echo: {lifetime: 24h, max_waiting: 9, rate: 5/s}
+    mine: {type: webhook, url: "https://bots.example.com", secret: "srn:vault::default:secret:bot",
+      hooks: [user.offline, session.ended], session_timeout: 5m}
+`)
+	want := map[bot.ID]chat.Policy{
+		"echo": {Lifetime: 24 * time.Hour, Waiting: 9, Rate: limit.Rate{N: 5, Per: time.Second}},
+		"mine": {Hooks: true, SessionTimeout: 5 * time.Minute},
+	}
+	if diff := cmp.Diff(want, lives(c.Chat.Bots)); diff != "" {
+		t.Errorf("lives() (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]bot.Kind{bot.Offline, bot.Ended}, hooksOf(c.Chat.Bots["mine"])); diff != "" {
+		t.Errorf("hooksOf() (-want +got):\n%s", diff)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/carnetproject/carnet/internal/api/kore"
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/bot"
-	"github.com/carnetproject/carnet/internal/bus/local"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/limit"
@@ -19,6 +18,7 @@ import (
 
 // carrier is the carry door: conversations and the bots that answer in them.
 type carrier struct {
+	bus    bus
 	engine *chat.Engine
 	bots   *bot.Runner
 	socket *chatapi.Handler
@@ -34,11 +34,14 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	}
 	known := func(id bot.ID) bool { _, ok := registry[id]; return ok }
 	d := &carrier{}
+	if d.bus, err = s.core.newBus(); err != nil {
+		return nil, s.core.Config.Locate("bus", err)
+	}
 	d.engine, err = chat.New(chat.Config{
-		Store: s.core.store, Bus: local.New(), Bots: known, Log: s.core.log,
+		Store: s.core.store, Bus: d.bus, Bots: known, Log: s.core.log,
 		Hire:   func(id bot.ID) *bot.Worker { return d.bots.Hire(id) },
 		Wake:   func(id bot.ID) { d.bots.Wake(id) },
-		Limits: chat.Limits{Rate: c.Chat.SendsPerUser},
+		Limits: chat.Limits{Rate: c.Chat.SendsPerUser}, Policies: lives(c.Chat.Bots),
 	})
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 		Engine: d.engine, Verify: visitors.identify, AllowsOrigin: s.core.Apps.AllowsOrigin, Box: s.core.sealed,
 		Revocations: s.core.Revocations,
 		ClientAddr:  httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
-		Connects: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Log: s.core.log,
+		Connects: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Compress: c.Chat.Compression, Log: s.core.log,
 	})
 	d.socket.Mount(mux)
 	if err := s.pushDoor(ctx, d.engine, mux); err != nil {
@@ -102,6 +105,9 @@ func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.
 	carry, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, carry := errgroup.WithContext(carry)
+	for _, run := range d.bus.run {
+		g.Go(func() error { return run(carry) })
+	}
 	g.Go(func() error { return d.engine.Run(carry) })
 	g.Go(func() error { return d.bots.Run(carry) })
 	g.Go(func() error { return d.socket.Run(carry) })

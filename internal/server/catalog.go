@@ -69,5 +69,6 @@ func (s *Server) kongAPI(adminSecret secret.Bytes) http.Handler {
 // applyFile puts in force what a changed file says of the gateway, with what the store
 // adds to it.
 func (s *Server) applyFile(ctx context.Context, c *config.Config) error {
+	s.core.Secrets.Expire() // whoever reloads has perhaps changed one
 	return c.Locate("gateway", s.catalog.SetFile(ctx, c.Gateway))
 }

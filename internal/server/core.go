@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +21,6 @@ import (
 	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secretstore"
-	"github.com/carnetproject/carnet/internal/store/sqlite"
 	"github.com/carnetproject/carnet/internal/user"
 )
 
@@ -43,14 +41,16 @@ type Core struct {
 	Keys   *key.Ring
 	Apps   *app.Directory
 	Users  *user.Directory
+	// Secrets finds what the configuration names; Safe is the built-in vault.
+	Secrets *secretstore.Resolver
+	Safe    *secretstore.Safe
 	// Consumers are those of the store, which the gateway looks up.
 	Consumers *consumer.Registry
 	// Revocations are empty until a server or a gateway is made of the core.
 	Revocations *revocation.List
 
-	store   *sqlite.Store
+	store   store
 	sealed  *seal.Box // under the data master key
-	secrets *secretstore.Resolver
 	log     *slog.Logger
 	noFirst bool // keys are not made
 }
@@ -62,25 +62,22 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	core := &Core{
-		Config: c,
-		log:    o.Log, noFirst: o.NoFirstKeys,
-		secrets: secretstore.New(secretstore.Config{
-			Organization: c.Organization, Dir: c.Secrets.Dir, Environ: o.Environ, Log: o.Log,
-		}),
+	core := &Core{Config: c, log: o.Log, noFirst: o.NoFirstKeys}
+	masterKeys, err := core.keyReader(o)
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	if core.store, err = sqlite.Open(ctx, strings.TrimPrefix(c.Store, "sqlite://")); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+	if core.store, err = openStore(ctx, c.Store); err != nil {
+		return nil, err
 	}
-	if err := core.compose(ctx, newKeyReader(core.secrets, o.Environ, o.Stdin)); err != nil {
+	if err := core.compose(ctx, masterKeys, o.Environ); err != nil {
 		return nil, errors.Join(err, core.store.Close())
 	}
 	return core, nil
 }
 
 // compose makes the services over the store.
-func (c *Core) compose(ctx context.Context, masterKeys *keyReader) error {
+func (c *Core) compose(ctx context.Context, masterKeys *keyReader, environ []string) error {
 	used, err := whatIsSealed(ctx, c.store)
 	if err != nil {
 		return err
@@ -90,6 +87,10 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader) error {
 		return err
 	}
 	c.sealed = boxes.data
+	c.Safe = secretstore.NewSafe(c.Config.Organization, c.store, boxes.data, nil)
+	if c.Secrets, err = c.secrets(environ, c.Safe); err != nil {
+		return err
+	}
 	if c.Consumers, err = c.consumers(); err != nil {
 		return err
 	}

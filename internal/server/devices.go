@@ -99,7 +99,7 @@ func (s *Server) refresher(ctx context.Context, c *config.Refresh) (*devices.Ref
 
 // realmSecret is the key of the realm's HS256 tokens.
 func (s *Server) realmSecret(ctx context.Context, ref string) (*carnet.Key, error) {
-	text, err := s.core.secrets.Resolve(ctx, ref)
+	text, err := s.core.Secrets.Resolve(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (s *Server) learner(ctx context.Context, c *config.Refresh) (*devices.Learn
 	o := devices.LearnerConfig{URL: c.RolesURL}
 	if c.RolesToken != "" {
 		var err error
-		if o.Token, err = s.core.secrets.Resolve(ctx, c.RolesToken); err != nil {
+		if o.Token, err = s.core.Secrets.Resolve(ctx, c.RolesToken); err != nil {
 			return nil, err
 		}
 	}

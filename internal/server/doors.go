@@ -121,7 +121,7 @@ func (c *Core) newGateway(ctx context.Context, o gateway.Options) (*gateway.Gate
 func (c *Core) gatewayOptions() gateway.Options {
 	return gateway.Options{
 		Config: c.Config.Gateway, Issuer: c.Config.Issuer, Audience: c.Config.Audience,
-		Secret: c.secrets.Resolve, KeySet: c.publicKeys, Revocations: c.Revocations,
+		Secret: c.Secrets.Resolve, KeySet: c.publicKeys, Revocations: c.Revocations,
 		Registry: c.Consumers, Used: c.Consumers.Used,
 		Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
 		Cache:    carnet.NewCache(cacheBytes(c.Config)), Log: c.log,

@@ -92,7 +92,10 @@ func TestMasterKeySources(t *testing.T) {
 			environ := []string{"MASTER=" + key, "SHORT=" + key[:20]}
 			c := config.Default()
 			c.MasterKeys = config.MasterKeys{Signing: tc.signing, Data: tc.data}
-			resolver := secretstore.New(secretstore.Config{Organization: "default", Dir: dir, Environ: environ})
+			resolver, err := secretstore.New(secretstore.Config{Organization: "default", Dir: dir, Environ: environ})
+			if err != nil {
+				t.Fatal(err)
+			}
 			m, err := newKeyReader(resolver, environ, bufio.NewReader(strings.NewReader(tc.stdin))).open(t.Context(), c, sealed{})
 			switch {
 			case tc.bad == "" && (err != nil || m.signing == nil || m.data == nil):
@@ -112,7 +115,11 @@ func TestAdmitNodeReadsNoSigningKey(t *testing.T) {
 	c := config.Default()
 	c.Doors = []string{config.Admit}
 	c.MasterKeys = config.MasterKeys{Signing: "file:" + filepath.Join(dir, "signing"), Data: "file:" + filepath.Join(dir, "data")}
-	m, err := newKeyReader(secretstore.New(secretstore.Config{Organization: "default"}), nil, nil).open(t.Context(), c, sealed{})
+	resolver, err := secretstore.New(secretstore.Config{Organization: "default"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newKeyReader(resolver, nil, nil).open(t.Context(), c, sealed{})
 	if err != nil || m.signing != nil || m.data == nil {
 		t.Fatalf("open() = %+v, %v: want the data key alone", m, err)
 	}

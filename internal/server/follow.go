@@ -31,6 +31,7 @@ func (c *Core) follow(ctx context.Context, catalog *kong.Catalog, changed func()
 		}
 		version, err := c.store.Version(ctx)
 		if err == nil && version != seen {
+			c.Secrets.StoreChanged()
 			if err = errors.Join(c.reload(ctx), catalog.Follow(ctx)); err == nil {
 				seen = version
 			}

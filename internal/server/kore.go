@@ -27,7 +27,7 @@ func (s *Server) koreDoor(ctx context.Context, d *carrier, known func(bot.ID) bo
 	o := kore.Config{
 		Engine: d.engine, Apps: s.core.Apps, Keys: s.core.assertionKeys, Bot: koreBots(c.Chat.Kore.Bots, known),
 		Box: s.core.sealed, Revocations: s.core.Revocations,
-		Alone:      true, // the bus does not leave this process
+		Alone:      c.Bus == "local",
 		ClientAddr: httpx.ClientAddr(c.TrustedProxies), Secure: behindTLS(c.Issuer),
 		Prefix: c.Chat.Kore.Prefix, TokenTTL: c.Chat.Kore.TokenTTL.Std(), PerAddr: c.Chat.ConnectionsPerIP,
 		Requests: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Log: s.core.log,
@@ -53,7 +53,7 @@ func (c *Core) assertionKeys(a *app.App, now time.Time) ([]*jose.Key, error) {
 
 // privateKey opens what was sealed to its public half.
 func (c *Core) privateKey(ctx context.Context, ref string) (*seal.Nested, error) {
-	text, err := c.secrets.Resolve(ctx, ref)
+	text, err := c.Secrets.Resolve(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,11 @@ func TestPrivateKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := &Core{secrets: secretstore.New(secretstore.Config{Organization: "default", Dir: dir})}
+	secrets, err := secretstore.New(secretstore.Config{Organization: "default", Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Core{Secrets: secrets}
 	opener, err := c.privateKey(t.Context(), "srn:vault::default:secret:good")
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,6 @@ import (
 	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/secretstore"
-	"github.com/carnetproject/carnet/internal/store/sqlite"
 )
 
 // masters are the boxes that seal what the store must not show.
@@ -37,7 +36,7 @@ type keyReader struct {
 type sealed struct{ signing, data bool }
 
 // whatIsSealed looks into the store.
-func whatIsSealed(ctx context.Context, store *sqlite.Store) (s sealed, err error) {
+func whatIsSealed(ctx context.Context, store store) (s sealed, err error) {
 	keys, err := store.Keys(ctx)
 	if err != nil {
 		return s, err
@@ -50,7 +49,11 @@ func whatIsSealed(ctx context.Context, store *sqlite.Store) (s sealed, err error
 	if err != nil {
 		return s, err
 	}
-	s.signing, s.data = len(keys) > 0, len(credentials) > 0
+	s.signing = len(keys) > 0
+	if s.data, err = store.HasSecrets(ctx); err != nil {
+		return s, err
+	}
+	s.data = s.data || len(credentials) > 0
 	for _, a := range apps {
 		s.data = s.data || slices.ContainsFunc(a.Secrets, func(x app.Secret) bool { return x.Sealed != "" })
 	}

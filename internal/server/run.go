@@ -19,6 +19,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.core.follow(ctx, s.catalog, s.keysChanged) })
 	g.Go(func() error { return s.core.tend(ctx) })
+	g.Go(func() error { return s.core.Secrets.Run(ctx) })
 	if s.core.signs() {
 		g.Go(func() error { return s.core.housekeep(ctx) })
 	}

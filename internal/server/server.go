@@ -61,6 +61,7 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 	}
 	s = &Server{core: core, opts: o, metrics: observe.NewMetrics()}
 	s.metrics.Revocations(core.Revocations.Len)
+	core.Secrets.Observe(s.metrics.SecretSought)
 	s.health = observe.NewHealth(core.log, observe.Check{Name: "store", Func: core.store.Ping})
 	defer func() {
 		if err != nil {

@@ -5,11 +5,10 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
-	"github.com/carnetproject/carnet/internal/store/sqlite"
 )
 
 // Turns are those that were given up: a bot owed an answer, and none came in time.
-type Turns struct{ store *sqlite.Store }
+type Turns struct{ store store }
 
 // Turns are the node's.
 func (c *Core) Turns() Turns { return Turns{c.store} }

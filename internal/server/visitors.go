@@ -65,7 +65,7 @@ func (v *visitors) identify(ctx context.Context, text string) (chatapi.Identity,
 	var client string
 	if t.Claim("client_id", &client) == nil {
 		if a := appOf(client, v.apps); a != nil {
-			id.Origins = a.Origins
+			id.App, id.Origins = string(a.ID), a.Origins
 		}
 	}
 	return id, nil
@@ -88,7 +88,11 @@ func (v *visitors) identifySession(ctx context.Context, text string) (chatapi.Id
 		return chatapi.Identity{}, refusedToken(carnet.ErrAudience)
 	}
 	id := identity(t)
-	id.Origins = a.Origins
+	id.App, id.Origins = string(a.ID), a.Origins
+	var anonymous any
+	if t.Claim("isAnonymous", &anonymous) == nil {
+		id.Anonymous = anonymous == true || anonymous == "true"
+	}
 	return id, nil
 }
 

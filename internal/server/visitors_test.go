@@ -58,6 +58,10 @@ func TestVisitors(t *testing.T) {
 			return err
 		}
 		good := session(asymmetric, "")
+		visitor, err := issuer.Session(ctx, token.SessionRequest{App: asymmetric, Subject: "v", Anonymous: true})
+		if err != nil {
+			return err
+		}
 
 		v, err := newVisitors(core)
 		if err != nil {
@@ -70,6 +74,7 @@ func TestVisitors(t *testing.T) {
 			origin string
 		}{
 			"session":                     {good, string(asymmetric.ID), 0, "https://shop.test"},
+			"session of a visitor":        {visitor, string(asymmetric.ID), 0, "https://shop.test"},
 			"session, shared secret":      {session(symmetric, ""), string(symmetric.ID), 0, ""},
 			"session, before a rotation":  {beforeRotation, string(symmetric.ID), 0, ""},
 			"session for its own chat":    {session(other, ""), string(other.ID), 0, ""},
@@ -90,6 +95,8 @@ func TestVisitors(t *testing.T) {
 				}
 			case err != nil || id.User.Issuer != tc.iss || id.Expires.Before(time.Now()):
 				t.Errorf("%s: identify() = %+v, %v; want the issuer %s", name, id, err, tc.iss)
+			case id.Anonymous != strings.Contains(name, "visitor") || (id.App == tc.iss) != strings.HasPrefix(name, "session"):
+				t.Errorf("%s: anonymous %t, of the app %q", name, id.Anonymous, id.App)
 			case tc.origin != "" && (len(id.Origins) != 1 || id.Origins[0] != tc.origin):
 				t.Errorf("%s: origins %v, want %s", name, id.Origins, tc.origin)
 			}

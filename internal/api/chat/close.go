@@ -50,6 +50,18 @@ func refuseFor(err error) *refusal {
 	return &refusal{close: closeCodes[fault.KindOf(err)], wire: toWire(err), cause: err}
 }
 
+// fault is the refusal as an answer to a request.
+func (r *refusal) fault() error {
+	kind := fault.Denied
+	if r.close == closeTokenRefused {
+		kind = fault.Unauthenticated
+	}
+	if r.cause != nil {
+		return r.cause
+	}
+	return fault.New(kind, r.wire.Title)
+}
+
 // badFrame is the refusal of a frame that breaks the protocol.
 func badFrame(err error) *refusal {
 	return &refusal{close: closeBadFrame, wire: wireError{Code: "bad_frame", Title: toWire(err).Title}}

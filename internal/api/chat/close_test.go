@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
@@ -73,6 +74,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		c.say(`{"type":"hello","token":"panic","bot":"echo"}`)
 		c.wantGone()
 		steady.send("m1")
+		synctest.Wait() // the line is cut before that is logged
 		if s := logged.String(); !strings.Contains(s, "told to panic") || !strings.Contains(s, "close_test.go") {
 			t.Errorf("logged %q", s)
 		}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 // conn is one client's connection: it says hello, then takes part in a conversation
@@ -18,12 +20,14 @@ import (
 type conn struct {
 	h      *Handler
 	origin string // that the token's app must list; "": any app will do
-	out    queue
+	deaf   bool   // the line brings nothing from the client that tells that it is there
+	out    socket.Queue
 
 	// The reader's own.
 	pace    limit.Pace
 	user    chat.User
 	session *chat.Session // nil before hello
+	carried carried
 
 	unheard string // the message whose deltas are left out; the session's own
 
@@ -35,9 +39,9 @@ type conn struct {
 	pass    atomic.Pointer[pass] // nil: before welcome
 }
 
-// run serves the connection until it ends.
-func (c *conn) run(ctx context.Context) {
-	err := c.out.sock.read(func(op opcode, data []byte) {
+// run serves the connection until read, which brings what the client says, returns.
+func (c *conn) run(ctx context.Context, read func(receive func(socket.Opcode, []byte)) error) {
+	err := read(func(op socket.Opcode, data []byte) {
 		if r := c.receive(ctx, op, data); r != nil {
 			c.refuse(ctx, r)
 		}
@@ -45,7 +49,7 @@ func (c *conn) run(ctx context.Context) {
 	if err != nil {
 		c.h.c.Log.LogAttrs(ctx, slog.LevelWarn, "chat connection cut", slog.Any("err", err))
 	}
-	c.out.wait()
+	c.out.Wait()
 	if c.session != nil {
 		c.session.Close()
 	}
@@ -71,28 +75,40 @@ func aside(f func()) {
 }
 
 // receive takes one WebSocket frame. What it returns ends the connection.
-func (c *conn) receive(ctx context.Context, op opcode, data []byte) *refusal {
+func (c *conn) receive(ctx context.Context, op socket.Opcode, data []byte) *refusal {
 	age := c.h.age()
 	c.seen.Store(int64(age))
-	if c.out.over() {
+	if c.out.Over() {
 		return nil
 	}
-	if !c.pace.Allow(age, frameEvery, framesBurst) {
-		return refuse(closeTooMany, "too_many", "too many frames: slow down")
+	if r := c.keepPace(age); r != nil {
+		return r
 	}
 	switch op {
-	case opPing:
-		c.out.push(opPong, data)
+	case socket.Ping:
+		c.push(socket.Pong, bytes.Clone(data))
 		return nil
-	case opPong:
+	case socket.Pong:
+		c.renewState(ctx, age)
 		return nil
-	case opText:
+	case socket.Text:
 	default:
 		return badFrame(fault.New(fault.Invalid, "a frame must be text"))
 	}
 	var r *refusal
 	aside(func() { r = c.take(ctx, data) })
+	if r == nil {
+		c.renewState(ctx, age)
+	}
 	return r
+}
+
+// keepPace counts a frame.
+func (c *conn) keepPace(age time.Duration) *refusal {
+	if c.pace.Allow(age, frameEvery, framesBurst) {
+		return nil
+	}
+	return refuse(closeTooMany, "too_many", "too many frames: slow down")
 }
 
 func (c *conn) take(ctx context.Context, text []byte) *refusal {
@@ -122,7 +138,7 @@ func (c *conn) act(ctx context.Context, f frame) *refusal {
 		c.tell(markFrame{Type: "pong"})
 		return nil
 	}
-	if c.h.c.Clock().UnixNano() >= c.pass.Load().expires {
+	if c.expired() {
 		c.late(f)
 		return nil
 	}
@@ -139,21 +155,38 @@ func (c *conn) act(ctx context.Context, f frame) *refusal {
 	return nil
 }
 
-// late answers what comes after the token has expired: a send is refused, and the rest,
-// which has no answer, is dropped.
+// late answers what comes after the token has expired: what has an id is refused, and the
+// rest, which has no answer, is dropped.
 func (c *conn) late(f frame) {
-	if f, ok := f.(sendFrame); ok {
+	switch f := f.(type) {
+	case sendFrame:
 		c.tell(nackFrame{"nack", f.id, tokenExpired})
+	case contextFrame:
+		if f.id != "" {
+			c.tell(nackFrame{"nack", f.id, tokenExpired})
+		}
 	}
 }
 
-// setContext waits for the store, so that the turns of what is sent next have it.
+// setContext waits for the store, so that the turns of what is sent next have it. A change
+// with an id is answered; without one a refusal ends the connection.
 func (c *conn) setContext(ctx context.Context, f contextFrame) *refusal {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := c.session.SetContext(ctx, f.set); err != nil {
-		return refuseFor(err)
+	err := f.refusal
+	if err == nil {
+		err = c.session.SetContext(ctx, f.set)
 	}
+	switch {
+	case err != nil && f.id == "":
+		return refuseFor(err)
+	case err != nil:
+		c.tell(nackFrame{"nack", f.id, toWire(err)})
+		return nil
+	case f.id != "":
+		c.tell(doneFrame{"context", f.id})
+	}
+	c.tellState(ctx)
 	return nil
 }
 
@@ -172,7 +205,12 @@ func (c *conn) refuse(ctx context.Context, r *refusal) {
 
 func (c *conn) end(code closeCode, e wireError) {
 	last, _ := encode(errorFrame{"error", e}) // strings and a number always encode
-	c.out.end(last, code, e.Code)
+	c.out.End(socket.Frame{Op: socket.Text, Data: last}, closing(code, e.Code))
+}
+
+// closing is the last frame of a connection.
+func closing(code closeCode, reason string) socket.Frame {
+	return socket.Frame{Op: socket.Close, Data: []byte(reason), Code: uint16(code)}
 }
 
 // tell queues a frame.
@@ -183,5 +221,12 @@ func (c *conn) tell(frame any) {
 		c.end(closeUnavailable, toWire(err))
 		return
 	}
-	c.out.push(opText, text)
+	c.push(socket.Text, text)
+}
+
+// push queues a frame. When the queue is full the connection ends as a slow reader's.
+func (c *conn) push(op socket.Opcode, data []byte) {
+	if !c.out.Push(op, data) {
+		c.out.Abandon(closing(closeSlowReader, "slow_reader"))
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 var tlsState = &tls.ConnectionState{Version: tls.VersionTLS13}
@@ -103,6 +104,7 @@ func TestNack(t *testing.T) {
 	}{
 		"body too large": {`"` + strings.Repeat("x", chat.MaxBody-1) + `"`, nil, "too_large", false},
 		"store down":     {`1`, &fault.Error{Kind: fault.Unavailable, Msg: "busy", RetryAfter: time.Second, Err: errors.New("10.0.0.7")}, "unavailable", true},
+		"overload":       {`1`, &fault.Error{Kind: fault.Unavailable, Code: "busy", Msg: "too many", RetryAfter: time.Second}, "busy", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
@@ -158,22 +160,9 @@ func TestMarks(t *testing.T) {
 		a.say(`{"type":"pong"}`)
 		a.wantQuiet()
 		b.wantQuiet()
-	})
-}
-
-func TestContext(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		c := w.dial()
-		c.hello("ann", `"context":{"a":1,"b":2}`)
-		c.say(`{"type":"context","set":{"a":null,"c":[3]}}`)
-		c.wantQuiet()
-		conv, err := w.store.lookup(func(*chat.Conversation) bool { return true })
-		if err != nil || string(conv.Context) != `{"b":2,"c":[3]}` {
-			t.Errorf("context %s, %v", conv.Context, err)
+		if m := w.dial().hello("ann"); m["read_seq"] != 1. {
+			t.Errorf("welcome %v, want it to say what was read", m)
 		}
-		w.store.breaks(errors.New("disk is gone"))
-		c.say(`{"type":"context","set":{"a":1}}`)
-		c.wantRefusal(closeUnavailable, "internal")
 	})
 }
 
@@ -267,7 +256,7 @@ func TestClientCloses(t *testing.T) {
 		c.hello("ann")
 		c.raw(0x88, []byte{0x03, 0xe8})
 		c.wantClose(1000, "")
-		time.Sleep(lingerTime)
+		time.Sleep(socket.LingerTime)
 		if n := w.Conns(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}

@@ -14,7 +14,7 @@ const (
 	maxFrame   = 64 << 10 // bytes, before it is looked at
 	maxDepth   = 32       // levels of objects and lists, the frame's own included
 	maxName    = 64       // bytes of a bot's name and of ids
-	maxSession = 4 << 10  // bytes of sealed state
+	maxSession = 21 << 10 // bytes of sealed state: a hello has room for that, two tokens and a context
 	maxCount   = 1<<53 - 1
 )
 
@@ -29,6 +29,7 @@ type (
 		conversation chat.ID         // "": the session's, else the user's current one
 		after        int64           // the last message that the client has, or chat.FromNow
 		session      string          // "": none
+		merge        string          // the token of the visitor that the user was before; "": none
 		context      json.RawMessage // nil: none
 	}
 	sendFrame struct {
@@ -37,7 +38,11 @@ type (
 	}
 	typingFrame  struct{}
 	readFrame    struct{ seq int64 }
-	contextFrame struct{ set json.RawMessage }
+	contextFrame struct {
+		id      string          // "": no answer is wanted
+		set     json.RawMessage // if there is an id, of any size
+		refusal error           // what else is wrong with set, if there is an id
+	}
 	refreshFrame struct{ token string }
 	pingFrame    struct{}
 	pongFrame    struct{}
@@ -53,14 +58,23 @@ var decoders = map[string]func(*members) frame{
 			after:        m.count("after", optional, chat.FromNow),
 			session:      m.text("session", optional, maxSession, anything),
 			context:      m.object("context", optional, chat.MaxContext),
+			merge:        m.text("merge", optional, jose.MaxToken, anything),
 		}
 	},
 	"send": func(m *members) frame {
 		return sendFrame{id: m.text("id", required, chat.MaxID, isID), body: m.value("body")}
 	},
-	"typing":  func(*members) frame { return typingFrame{} },
-	"read":    func(m *members) frame { return readFrame{seq: m.count("seq", required, 0)} },
-	"context": func(m *members) frame { return contextFrame{set: m.object("set", required, chat.MaxContext)} },
+	"typing": func(*members) frame { return typingFrame{} },
+	"read":   func(m *members) frame { return readFrame{seq: m.count("seq", required, 0)} },
+	"context": func(m *members) frame {
+		f := contextFrame{id: m.text("id", optional, chat.MaxID, isID)}
+		most := chat.MaxContext
+		if f.id != "" {
+			most = maxFrame // what is too large is answered
+		}
+		f.set = m.object("set", required, most)
+		return f
+	},
 	"refresh": func(m *members) frame { return refreshFrame{token: m.text("token", required, jose.MaxToken, anything)} },
 	"ping":    func(*members) frame { return pingFrame{} },
 	"pong":    func(*members) frame { return pongFrame{} },
@@ -86,6 +100,15 @@ func decode(text []byte) (frame, error) {
 	f := read(m)
 	if m.err != nil {
 		return nil, m.err
+	}
+	if m.deep {
+		deep := fault.Newf(fault.Invalid, "a frame must not nest deeper than %d levels", maxDepth)
+		c, ok := f.(contextFrame)
+		if !ok || c.id == "" {
+			return nil, deep
+		}
+		c.refusal = deep
+		return c, nil
 	}
 	return f, nil
 }

@@ -15,8 +15,8 @@ func TestDecode(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]frame{
 		`{"type":"hello","token":"t","bot":"echo"}`: helloFrame{token: "t", bot: "echo", after: chat.FromNow},
-		`{"type":"hello","token":"t","bot":"echo","conversation":"cnv_a","after":0,"session":"s","context":{"a": 1}}`: helloFrame{
-			token: "t", bot: "echo", conversation: "cnv_a", session: "s", context: json.RawMessage(`{"a":1}`),
+		`{"type":"hello","token":"t","bot":"echo","conversation":"cnv_a","after":0,"session":"s","context":{"a": 1},"merge":"v"}`: helloFrame{
+			token: "t", bot: "echo", conversation: "cnv_a", session: "s", context: json.RawMessage(`{"a":1}`), merge: "v",
 		},
 		`{"after":9007199254740991,"bot":"é \u0041","token":"t","type":"hello"}`: helloFrame{token: "t", bot: "é A", after: maxCount},
 		`{"type":"send","id":"m-1","body":{ "text" : "a } \" ] { b" }}`:          sendFrame{"m-1", json.RawMessage(`{"text":"a } \" ] { b"}`)},
@@ -26,7 +26,8 @@ func TestDecode(t *testing.T) {
 		`{"type":"send","x":{"id":"inner"},"id":"m","body":[[]]}`:                sendFrame{"m", json.RawMessage(`[[]]`)},
 		`{"type":"typing"}`:                           typingFrame{},
 		`{"type":"read","seq":12}`:                    readFrame{12},
-		`{"type":"context","set":{"a":{"b":[]}}}`:     contextFrame{json.RawMessage(`{"a":{"b":[]}}`)},
+		`{"type":"context","set":{"a":{"b":[]}}}`:     contextFrame{set: json.RawMessage(`{"a":{"b":[]}}`)},
+		`{"type":"context","id":"c-1","set":{}}`:      contextFrame{id: "c-1", set: json.RawMessage(`{}`)},
 		`{"type":"refresh","token":"t2"}`:             refreshFrame{"t2"},
 		`{"\u0074ype":"ping","extra":null,"extra":1}`: pingFrame{},
 		`{"type":"pong"}`:                             pongFrame{},
@@ -43,12 +44,17 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
+	deep := strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32)
 	for name, tc := range map[string]struct{ text, field string }{
 		"no UTF-8":              {"{\"type\":\"typing\",\"x\":\"\xff\"}", ""},
 		"context too large":     {`{"type":"context","set":{"a":"` + strings.Repeat("x", chat.MaxContext) + `"}}`, "set"},
 		"token too long":        {`{"type":"refresh","token":"` + strings.Repeat("x", 16<<10+1) + `"}`, "token"},
 		"session too long":      {`{"type":"hello","token":"t","bot":"b","session":"` + strings.Repeat("x", maxSession+1) + `"}`, "session"},
 		"depth beside the body": {`{"type":"typing","x":` + strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32) + `}`, ""},
+		"context that is deep":  {`{"type":"context","set":` + deep + `}`, ""},
+		"list with an id":       {`{"type":"context","id":"c","set":[]}`, "set"},
+		"id that is none":       {`{"type":"context","id":"c c","set":{}}`, "id"},
+		"merge too long":        {`{"type":"hello","token":"t","bot":"b","merge":"` + strings.Repeat("x", 16<<10+1) + `"}`, "merge"},
 		"number without end":    {`{"type":"read","seq":123456789012345678901234567890}`, "seq"},
 		"the first of two":      {`{"type":"send","id":7}`, "id"},
 	} {
@@ -67,7 +73,7 @@ func TestDecodeCopies(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]frame{
 		`{"type":"send","id":"mmmm","body":{"text":"hello"}}`: sendFrame{"mmmm", json.RawMessage(`{"text":"hello"}`)},
-		`{"type":"context","set":{"page":"start"}}`:           contextFrame{json.RawMessage(`{"page":"start"}`)},
+		`{"type":"context","set":{"page":"start"}}`:           contextFrame{set: json.RawMessage(`{"page":"start"}`)},
 		`{"type":"refresh","token":"tttt"}`:                   refreshFrame{"tttt"},
 	} {
 		data := []byte(text)

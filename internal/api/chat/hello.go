@@ -27,13 +27,15 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 	if r != nil {
 		return r
 	}
-	conversation, r := c.resume(f, id.User)
+	visitor, r := c.merge(ctx, f, id)
 	if r != nil {
 		return r
 	}
-	s, err := c.h.c.Engine.Open(ctx, chat.Hello{
-		User: id.User, Bot: f.bot, Conversation: conversation, After: f.after, Context: f.context,
-	}, c)
+	hello, r := c.resume(f, id.User, visitor)
+	if r != nil {
+		return r
+	}
+	s, err := c.h.c.Engine.Open(ctx, hello, c)
 	if err != nil {
 		return refuseFor(err)
 	}
@@ -42,16 +44,16 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 		return r
 	}
 	conv := s.Conversation()
-	sealed, err := newState(conv).seal(c.h.c.Box)
+	sealed, err := c.seal(ctx)
 	if err != nil {
 		return refuseFor(err)
 	}
 	c.tell(welcomeFrame{
 		Type: "welcome", Conversation: conv.ID, User: wireUser{id.User.Issuer, id.User.Subject},
-		LastSeq: conv.LastSeq, Session: sealed,
+		LastSeq: conv.LastSeq, ReadSeq: conv.ReadSeq, Session: sealed,
 		ExpiresIn: c.expiresIn(), PingInterval: int64(c.h.c.PingInterval / time.Second),
 	})
-	c.out.feed(s)
+	c.out.Feed(s)
 	return nil
 }
 
@@ -72,16 +74,46 @@ func (c *conn) identify(ctx context.Context, token string) (Identity, *refusal) 
 	return id, nil
 }
 
-// resume finds the conversation to go on with, if the client names one.
-func (c *conn) resume(f helloFrame, u chat.User) (chat.ID, *refusal) {
+// merge makes what the user has said as a visitor the user's own, if the client shows the
+// token of that time too: both agree then. Who that was is zero if it does not.
+func (c *conn) merge(ctx context.Context, f helloFrame, known Identity) (visitor chat.User, r *refusal) {
+	if f.merge == "" {
+		return chat.User{}, nil
+	}
+	refused := refuse(closeNotAllowed, "merge_refused", "merge: must be a valid token of an anonymous visitor of the same app: connect without it")
+	was, err := c.h.c.Verify(ctx, f.merge)
+	if fault.KindOf(err) == fault.Unauthenticated || fault.KindOf(err) == fault.Denied {
+		refused.cause = err
+		return chat.User{}, refused
+	}
+	if err != nil {
+		return chat.User{}, refuseFor(err)
+	}
+	if !was.Anonymous || known.Anonymous || was.App == "" || was.App != known.App {
+		return chat.User{}, refused
+	}
+	if err := c.h.c.Engine.Merge(ctx, was.User, known.User); err != nil {
+		return chat.User{}, refuseFor(err)
+	}
+	return was.User, nil
+}
+
+// resume says where the user goes on: as the sealed state has it, if the client has one of
+// the user's, or of the visitor that the user was before.
+func (c *conn) resume(f helloFrame, u, visitor chat.User) (chat.Hello, *refusal) {
+	h := chat.Hello{User: u, Bot: f.bot, Conversation: f.conversation, After: f.after, Context: f.context}
 	if f.session == "" {
-		return f.conversation, nil
+		return h, nil
 	}
 	s, err := openState(c.h.c.Box, f.session)
-	if err != nil || s.user() != u || s.Bot != f.bot || f.conversation != "" && f.conversation != s.Conversation {
-		return "", refuse(closeNotAllowed, "session_refused", "the session is not this user's with this bot: connect without it")
+	if err != nil || s.user() != u && s.user() != visitor || s.Bot != f.bot || f.conversation != "" && f.conversation != s.Conversation {
+		return chat.Hello{}, refuse(closeNotAllowed, "session_refused", "the session is not this user's with this bot: connect without it")
 	}
-	return s.Conversation, nil
+	h.Conversation, h.Past = s.Conversation, s.page()
+	if f.after == chat.FromNow && s.Seq != nil {
+		h.After = *s.Seq
+	}
+	return h, nil
 }
 
 // refresh takes a fresh token of the same user, and answers with how long it lasts.
@@ -95,13 +127,14 @@ func (c *conn) refresh(ctx context.Context, f refreshFrame) *refusal {
 	if id.User != c.user {
 		return refuse(closeTokenRefused, "other_user", "the token must be the same user's as before")
 	}
-	sealed, err := newState(c.session.Conversation()).seal(c.h.c.Box)
+	sealed, err := c.seal(ctx)
 	if err != nil {
 		return refuseFor(err)
 	}
 	if r := c.live(id); r != nil {
 		return r
 	}
-	c.tell(sessionFrame{"session", sealed, c.expiresIn()})
+	left := c.expiresIn()
+	c.tell(sessionFrame{"session", sealed, &left})
 	return nil
 }

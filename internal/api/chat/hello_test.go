@@ -23,7 +23,7 @@ func TestWelcome(t *testing.T) {
 		id := chat.ID(got["conversation"].(string))
 		want := map[string]any{
 			"type": "welcome", "conversation": string(id), "user": map[string]any{"iss": issuer, "sub": "ann"},
-			"last_seq": 0., "expires_in": 900., "ping_interval": 25.,
+			"last_seq": 0., "read_seq": 0., "expires_in": 900., "ping_interval": 25.,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("welcome (-want +got):\n%s", diff)
@@ -124,7 +124,8 @@ func TestResume(t *testing.T) {
 		"from the conversation":  {`"conversation":"$ID","after":2`, []float64{3}},
 		"from both":              {`"conversation":"$ID","session":"$SESSION","after":0`, []float64{1, 2, 3}},
 		"the user's current one": {`"after":0`, []float64{1, 2, 3}},
-		"from now":               {`"session":"$SESSION"`, nil},
+		"from where it stood":    {`"session":"$SESSION"`, []float64{1, 2, 3}},
+		"from now":               {`"conversation":"$ID"`, nil},
 		"nothing missed":         {`"session":"$SESSION","after":3`, nil},
 		"after what is to come":  {`"session":"$SESSION","after":99`, nil},
 	} {

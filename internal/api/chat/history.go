@@ -23,7 +23,7 @@ type page struct {
 func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	origin := r.Header.Get("Origin")
-	h.cors().Mark(w.Header(), origin)
+	h.cors(http.MethodGet).Mark(w.Header(), origin)
 	before, err := number(r.URL.Query(), "before", 0, 0, maxCount)
 	if err != nil {
 		return err
@@ -32,11 +32,11 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return fault.New(fault.Unauthenticated, "a bearer token is required")
+	token, err := bearer(r)
+	if err != nil {
+		return err
 	}
-	id, err := h.c.Verify(r.Context(), strings.TrimLeft(token, " "))
+	id, err := h.c.Verify(r.Context(), token)
 	if err != nil {
 		return err
 	}
@@ -68,14 +68,13 @@ func number(q url.Values, name string, missing, least, most int64) (int64, error
 	return int64(n), nil
 }
 
-// cors is what a preflight gets: it does not say whose token will be shown, so any
-// app's origin will do.
-func (h *Handler) cors() httpx.CORS {
-	return httpx.CORS{
-		Allow:   h.c.AllowsOrigin,
-		Methods: []string{http.MethodGet},
-		Headers: []string{"Authorization"},
+// bearer is the token of a request.
+func bearer(r *http.Request) (string, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", fault.New(fault.Unauthenticated, "a bearer token is required")
 	}
+	return token, nil
 }
 
 // notHistory answers what is neither GET nor a preflight.

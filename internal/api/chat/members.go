@@ -15,14 +15,15 @@ import (
 // written. The first error of a reader stays in err, and the readers after it
 // return zero values.
 type members struct {
-	raw map[string][]byte
-	err error
+	raw  map[string][]byte
+	deep bool // the frame has more than maxDepth levels
+	err  error
 }
 
 // known are the names of all members that a client's frame may have.
 var known = map[string]bool{
 	"type": true, "token": true, "bot": true, "conversation": true, "after": true, "session": true,
-	"context": true, "id": true, "body": true, "seq": true, "set": true,
+	"context": true, "merge": true, "id": true, "body": true, "seq": true, "set": true,
 }
 
 const (
@@ -56,9 +57,7 @@ func split(text []byte) (*members, error) {
 		}
 		m.raw[name] = value
 	}
-	if s.deepest >= maxDepth {
-		return nil, fault.Newf(fault.Invalid, "a frame must not nest deeper than %d levels", maxDepth)
-	}
+	m.deep = s.deepest >= maxDepth
 	return m, nil
 }
 

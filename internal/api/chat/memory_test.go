@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -68,6 +69,13 @@ func (m *memory) breaks(err error) {
 	m.fail = err
 }
 
+// forget loses all conversations.
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.convs, m.said = nil, map[chat.ID][]chat.Message{}
+}
+
 func (m *memory) find(is func(*chat.Conversation) bool) (*chat.Conversation, error) {
 	if m.fail != nil {
 		return nil, m.fail
@@ -115,18 +123,36 @@ func (m *memory) AddConversation(_ context.Context, c chat.Conversation, _ bool)
 	return m.fail
 }
 
-func (m *memory) LastSeqs(_ context.Context, ids []chat.ID) (map[chat.ID]int64, error) {
+func (m *memory) MoveConversations(_ context.Context, from, to chat.User) (map[chat.ID]int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := map[chat.ID]int64{}
-	for _, id := range ids {
-		last[id] = int64(len(m.said[id]))
+	moved := map[chat.ID]int64{}
+	for _, c := range m.convs {
+		if c.User == from {
+			c.User = to
+			c.Moves++
+			moved[c.ID] = c.Moves
+		}
 	}
-	return last, m.fail
+	return moved, m.fail
 }
 
-func (m *memory) SetContext(_ context.Context, id chat.ID, object json.RawMessage) error {
-	return m.edit(id, func(c *chat.Conversation) { c.Context = object })
+func (m *memory) Stands(_ context.Context, ids []chat.ID) (map[chat.ID]chat.Stand, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	stands := map[chat.ID]chat.Stand{}
+	for _, c := range m.convs {
+		if slices.Contains(ids, c.ID) {
+			stands[c.ID] = chat.Stand{Last: int64(len(m.said[c.ID])), Moves: c.Moves}
+		}
+	}
+	return stands, m.fail
+}
+
+func (m *memory) MergeContext(_ context.Context, id chat.ID, set json.RawMessage, by chat.Author) error {
+	var refused error
+	err := m.edit(id, func(c *chat.Conversation) { refused = c.Merge(set, by) })
+	return cmp.Or(err, refused)
 }
 
 func (m *memory) SetRead(_ context.Context, id chat.ID, seq int64) error {
@@ -174,3 +200,21 @@ func (m *memory) MessagesAfter(_ context.Context, id chat.ID, after int64, limit
 	all := m.said[id][min(after, int64(len(m.said[id]))):]
 	return slices.Clone(all[:min(limit, len(all))]), m.fail
 }
+
+func (m *memory) FindMessage(_ context.Context, in chat.ID, id string) (chat.Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.said[in], func(s chat.Message) bool { return s.ID == id })
+	if i < 0 {
+		return chat.Message{}, cmp.Or(m.fail, error(fault.New(fault.NotFound, "no such message")))
+	}
+	return m.said[in][i], m.fail
+}
+
+func (m *memory) Saw(context.Context, []chat.ID, time.Time) error { return nil }
+
+func (m *memory) Lapse(context.Context, bot.ID, bot.Kind, time.Duration, time.Time, int) (int, error) {
+	return 0, nil
+}
+
+func (m *memory) WaitingTurns(context.Context) (map[bot.ID]int64, error) { return nil, nil }

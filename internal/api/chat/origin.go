@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
 )
 
 // checkOrigin looks where the page is that connects. It returns the origin that the
@@ -37,4 +38,25 @@ func sameOrigin(origin string, r *http.Request) bool {
 		return false
 	}
 	return strings.EqualFold(strings.TrimSuffix(u.Host, port), strings.TrimSuffix(r.Host, port))
+}
+
+// cors is what a preflight gets: it does not say whose token will be shown, so any
+// app's origin will do.
+func (h *Handler) cors(method string, headers ...string) httpx.CORS {
+	return httpx.CORS{
+		Allow:   h.c.AllowsOrigin,
+		Methods: []string{method},
+		Headers: append([]string{"Authorization"}, headers...),
+	}
+}
+
+// post serves what pages ask for with POST.
+func (h *Handler) post(serve httpx.Handler) http.Handler {
+	return h.cors(http.MethodPost, "Content-Type").Wrap(httpx.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", "POST, OPTIONS")
+			return fault.New(fault.MethodNotAllowed, "the method must be POST")
+		}
+		return serve(w, r)
+	}))
 }

@@ -32,6 +32,10 @@ func (c *conn) live(id Identity) *refusal {
 	return nil
 }
 
+// expired tells whether the token has come to its end: the client is told what happens, and
+// may say nothing.
+func (c *conn) expired() bool { return c.h.c.Clock().UnixNano() >= c.pass.Load().expires }
+
 // expiresIn is how long the token lasts, in whole seconds.
 func (c *conn) expiresIn() int64 {
 	left := time.Duration(c.pass.Load().expires - c.h.c.Clock().UnixNano())
@@ -46,12 +50,10 @@ func (h *Handler) recheck(epoch uint64) uint64 {
 		return epoch
 	}
 	epoch = list.Epoch() // before the look, so that a change in between shows
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for c := range h.conns {
+	h.conns.Each(func(c *conn) {
 		if p := c.pass.Load(); p != nil && list.Revoked(p.token) {
 			c.end(closeTokenRefused, tokenRefused)
 		}
-	}
+	})
 	return epoch
 }

@@ -14,12 +14,13 @@ import (
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
-// pusher takes what bots say unasked.
+// pusher takes what bots say and set unasked.
 type pusher interface {
+	PushContext(ctx context.Context, of bot.ID, to chat.ID, set json.RawMessage) error
 	Push(ctx context.Context, of bot.ID, to chat.ID, id string, body json.RawMessage) (chat.Message, error)
 }
 
-// Push lets bots say something unasked: each shows a token of its own.
+// Push lets bots say something unasked, and set context: each shows a token of its own.
 type Push struct {
 	engine pusher
 	tokens map[bot.ID]secret.Bytes
@@ -43,15 +44,49 @@ func NewPush(e pusher, tokens map[bot.ID]secret.Bytes) (*Push, error) {
 	return &Push{e, tokens}, nil
 }
 
-// Mount serves the path.
+// Mount serves the paths.
 func (p *Push) Mount(mux *http.ServeMux) {
-	mux.Handle("POST /chat/v1/conversations/{id}/messages", httpx.Handler(p.serve))
+	const context = "/chat/v1/conversations/{id}/context"
+	mux.Handle("POST /chat/v1/conversations/{id}/messages", httpx.Handler(p.say))
+	mux.Handle("PATCH "+context, httpx.Handler(p.set))
+	mux.Handle(context, httpx.Handler(notPatch))
 }
 
-// maxPush bounds the body of a request: a message, and what is around it.
-const maxPush = chat.MaxBody + 1<<10
+// The bounds of a request's body: a message or a set, and what is around it.
+const (
+	maxPush = chat.MaxBody + 1<<10
+	maxSet  = 2*chat.MaxContext + 1<<10
+)
 
-func (p *Push) serve(w http.ResponseWriter, r *http.Request) error {
+// set merges members of the context that are the server's own from then on.
+func (p *Push) set(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	of, ok := p.bot(r.Header.Get("Authorization"))
+	if !ok {
+		return fault.New(fault.Unauthenticated, "a bot's token is required as bearer")
+	}
+	var change struct {
+		Set json.RawMessage `json:"set"`
+	}
+	if err := httpx.ReadJSON(w, r, maxSet, &change); err != nil {
+		return err
+	}
+	if len(change.Set) == 0 {
+		return fault.BadField("set", "must be a JSON object")
+	}
+	if err := p.engine.PushContext(r.Context(), of, chat.ID(r.PathValue("id")), change.Set); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func notPatch(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Allow", http.MethodPatch)
+	return fault.New(fault.MethodNotAllowed, "the method must be PATCH")
+}
+
+func (p *Push) say(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	of, ok := p.bot(r.Header.Get("Authorization"))
 	if !ok {

@@ -31,6 +31,11 @@ func (p *pushed) Push(_ context.Context, of bot.ID, to chat.ID, id string, body 
 	return chat.Message{Seq: 4, ID: id, From: chat.FromBot, Body: body, At: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}, nil
 }
 
+func (p *pushed) PushContext(_ context.Context, of bot.ID, to chat.ID, set json.RawMessage) error {
+	_, err := p.Push(context.Background(), of, to, "context", set)
+	return err
+}
+
 func TestPush(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -93,29 +98,40 @@ func TestNewPushRefused(t *testing.T) {
 	}
 }
 
-// TestDeltaGivesWay fills a connection's queue: parts of a message that is being written
-// are left out then, for good, and the connection stays.
-func TestDeltaGivesWay(t *testing.T) {
+func TestPushContext(t *testing.T) {
 	t.Parallel()
-	c := &conn{}
-	c.out.writing = true // nobody takes anything
-	for range 10 * maxQueued {
-		c.Delta("bot_1", "x")
-	}
-	full := len(c.out.frames)
-	if full == 0 || full >= maxQueued || c.out.ended {
-		t.Fatalf("%d frames wait, ended: %t", full, c.out.ended)
-	}
-	if got, want := string(c.out.frames[0].data), `{"type":"delta","id":"bot_1","text":"x"}`; got != want {
-		t.Errorf("frame %s, want %s", got, want)
-	}
-	c.out.frames = nil
-	c.Delta("bot_1", "y")
-	if len(c.out.frames) != 0 {
-		t.Error("a text goes on behind a hole")
-	}
-	c.Delta("bot_2", "z")
-	if len(c.out.frames) != 1 {
-		t.Error("the next message is left out, too")
+	for name, tc := range map[string]struct {
+		method, path, auth, body string
+		status                   int
+		got, answer              string
+	}{
+		"taken":         {"PATCH", "cnv_a", "Bearer " + supportToken, `{"set":{"tier":"gold","cart":null}}`, 204, `support cnv_a context {"tier":"gold","cart":null}`, ""},
+		"no token":      {"PATCH", "cnv_a", "", `{"set":{}}`, 401, "", "unauthenticated"},
+		"user's token":  {"PATCH", "cnv_a", "Bearer ann", `{"set":{}}`, 401, "", "unauthenticated"},
+		"another bot's": {"PATCH", "cnv_a", "Bearer " + salesToken, `{"set":{}}`, 404, `sales cnv_a context {}`, "not_found"},
+		"no set":        {"PATCH", "cnv_a", "Bearer " + supportToken, `{}`, 400, "", "set"},
+		"no JSON":       {"PATCH", "cnv_a", "Bearer " + supportToken, `{`, 400, "", "invalid"},
+		"too long":      {"PATCH", "cnv_a", "Bearer " + supportToken, `{"set":{"a":"` + strings.Repeat("x", maxSet) + `"}}`, 413, "", "too_large"},
+		"read":          {"GET", "cnv_a", "Bearer " + supportToken, ``, 405, "", "PATCH"},
+		"replaced":      {"PUT", "cnv_a", "Bearer " + supportToken, `{"set":{}}`, 405, "", "PATCH"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := &pushed{}
+			p, err := NewPush(e, map[bot.ID]secret.Bytes{"support": secret.FromString(supportToken), "sales": secret.FromString(salesToken)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			mux := http.NewServeMux()
+			p.Mount(mux)
+			r := httptest.NewRequest(tc.method, "/chat/v1/conversations/"+tc.path+"/context", strings.NewReader(tc.body))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", tc.auth)
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.answer) || e.got != tc.got {
+				t.Errorf("%d %s, set %q; want %d with %s, set %q", w.Code, w.Body, e.got, tc.status, tc.answer, tc.got)
+			}
+		})
 	}
 }

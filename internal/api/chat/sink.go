@@ -33,7 +33,7 @@ func (c *conn) Delta(id, text string) {
 	if id == c.unheard {
 		return
 	}
-	if c.out.free() == 0 {
+	if c.Free() == 0 {
 		c.unheard = id
 		return
 	}
@@ -43,6 +43,13 @@ func (c *conn) Delta(id, text string) {
 // Read tells how far the user has read elsewhere.
 func (c *conn) Read(seq int64) { c.tell(markFrame{Type: "read", Seq: &seq}) }
 
+// Moved closes the connection: what follows is for the user that it was merged into.
+func (c *conn) Moved() {
+	c.end(closeTokenRefused, wireError{
+		Code: "merged", Title: "the conversation is a signed-in user's now: connect with that user's token",
+	})
+}
+
 // Reconnect closes the connection and says when to come back.
 func (c *conn) Reconnect(after time.Duration) {
 	c.end(closeGoingAway, wireError{
@@ -51,4 +58,4 @@ func (c *conn) Reconnect(after time.Duration) {
 }
 
 // Free is how many old messages the connection has room for.
-func (c *conn) Free() int { return c.out.free() }
+func (c *conn) Free() int { return c.out.Free(maxFrame) }

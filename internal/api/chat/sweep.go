@@ -3,6 +3,8 @@ package chat
 import (
 	"context"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 // The clocks of a connection.
@@ -32,27 +34,27 @@ func (h *Handler) Run(ctx context.Context) error {
 }
 
 func (h *Handler) sweep() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	age, now := h.age(), h.c.Clock().UnixNano()
-	for c := range h.conns {
-		c.check(age, now)
-	}
+	h.conns.Each(func(c *conn) { c.check(age, now) })
 }
 
 // check does for the connection what is due.
 func (c *conn) check(age time.Duration, now int64) {
 	p := c.pass.Load()
+	pingEvery := c.h.c.PingInterval
+	if c.deaf { // the client does not ask: it is told in time that the line lives
+		pingEvery -= pingEvery / 5
+	}
 	switch {
 	case !c.greeted.Load() && age-c.opened >= helloTimeout:
 		c.end(closeHelloTimeout, wireError{Code: "hello_timeout", Title: "hello must come within 10 seconds"})
-	case age-time.Duration(c.seen.Load()) >= 2*c.h.c.PingInterval:
-		c.out.sock.cut() // nobody is there to be told
+	case !c.deaf && age-time.Duration(c.seen.Load()) >= 2*c.h.c.PingInterval:
+		c.out.Cut() // nobody is there to be told
 	case p != nil && now-p.expires >= int64(expiryGrace):
 		c.end(closeTokenRefused, tokenExpired)
-	case age-c.pinged >= c.h.c.PingInterval:
+	case age-c.pinged >= pingEvery:
 		c.pinged = age
-		c.out.push(opPing, nil)
+		c.push(socket.Ping, nil)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 // overTCP runs f beside a server on the loopback network.
@@ -89,7 +90,7 @@ func TestClientThatStaysAfterTheClose(t *testing.T) {
 		at := time.Now()
 		for c.tryRaw(0x89, nil) == nil {
 		}
-		if took := time.Since(at); took > lingerTime+3*time.Second {
+		if took := time.Since(at); took > socket.LingerTime+3*time.Second {
 			t.Errorf("the server listened for %v more", took)
 		}
 	})
@@ -105,7 +106,7 @@ func TestSlowReaderOverTCP(t *testing.T) {
 		sink := w.engine.sink().(*conn)
 		quick := dial()
 		quick.hello("bob")
-		for i := int64(1); !sink.out.over(); i++ {
+		for i := int64(1); !sink.out.Over(); i++ {
 			sink.Message(note(i, 50<<10))
 		}
 		for i := range 10 {

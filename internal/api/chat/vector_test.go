@@ -121,9 +121,10 @@ var (
 // name that ends in "?" may be missing.
 var serverFrames = map[string]map[string]need{
 	"welcome": {
-		"conversation": aText, "user": aUser, "last_seq": aCount, "session": aText,
+		"conversation": aText, "user": aUser, "last_seq": aCount, "read_seq?": aCount, "session": aText,
 		"expires_in": aCount, "ping_interval": aSeq,
 	},
+	"context": {"id": aText},
 	"ack":     {"id": aText, "seq": aSeq, "at": aTime},
 	"nack":    {"id": aText, "error": anError},
 	"message": {"seq": aSeq, "id": aText, "from": aWriter, "body": aValue, "at": aTime},
@@ -135,6 +136,7 @@ var serverFrames = map[string]map[string]need{
 	"session": {"session": aText, "expires_in?": aCount},
 	"secure":  {"state": aText, "reason": aText, "message?": aText, "retry_after?": aNumber},
 	"error":   {"error": anError},
+	"close":   {"code": aSeq, "reason": aText},
 }
 
 // checkServerFrame says what is wrong with a frame of the server, "" if nothing is.

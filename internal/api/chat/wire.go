@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"math"
 	"time"
@@ -23,6 +24,7 @@ type (
 		Conversation chat.ID  `json:"conversation"`
 		User         wireUser `json:"user"`
 		LastSeq      int64    `json:"last_seq"`
+		ReadSeq      int64    `json:"read_seq"` // how far the user has read, on any device
 		Session      string   `json:"session"`
 		ExpiresIn    int64    `json:"expires_in"`    // of the token, in whole seconds
 		PingInterval int64    `json:"ping_interval"` // seconds
@@ -63,7 +65,11 @@ type (
 	sessionFrame struct {
 		Type      string `json:"type"`
 		Session   string `json:"session"`
-		ExpiresIn int64  `json:"expires_in"` // of the refreshed token
+		ExpiresIn *int64 `json:"expires_in,omitempty"` // of the refreshed token; nil: none was
+	}
+	doneFrame struct { // context: the change of that id is committed
+		Type string `json:"type"`
+		ID   string `json:"id"`
 	}
 	errorFrame struct {
 		Type  string    `json:"type"`
@@ -81,7 +87,7 @@ type wireError struct {
 // toWire shows what the caller may know of err.
 func toWire(err error) wireError {
 	e := fault.Public(err)
-	w := wireError{Code: e.Kind.String(), Title: e.Msg, RetryAfter: seconds(e.RetryAfter)}
+	w := wireError{Code: cmp.Or(e.Code, e.Kind.String()), Title: e.Msg, RetryAfter: seconds(e.RetryAfter)}
 	if e.Field != "" {
 		w.Title = e.Field + ": " + e.Msg
 	}

@@ -315,7 +315,7 @@ type memory struct{ saved []key.Key }
 
 func (m *memory) Keys(context.Context) ([]key.Key, error) { return m.saved, nil }
 
-func (m *memory) SaveKeys(_ context.Context, k ...key.Key) error {
+func (m *memory) SaveKeys(_ context.Context, _ []key.Key, k ...key.Key) error {
 	m.saved = append(m.saved, k...)
 	return nil
 }

@@ -25,6 +25,8 @@ type visitor struct {
 	app       *app.App
 	user      chat.User
 	anonymous bool
+	before    string // identityToMerge: who the visitor was before signing in
+	expires   time.Time
 	token     revocation.Token
 }
 
@@ -33,10 +35,44 @@ func badAssertion(cause error) error {
 	return fault.Wrap(fault.Unauthenticated, "error verifying the jwt", cause)
 }
 
-// verify checks an assertion: signed by the app that iss names, with its secret or a key
-// that signs for it. aud may be anything. Times may be in seconds or, as Kore's own
-// sample writes them, in milliseconds.
+// verify checks an assertion that is shown for the first time, if it may be shown once.
 func (h *Handler) verify(text string, now time.Time) (visitor, error) {
+	v, err := h.read(text, now)
+	if err != nil {
+		return visitor{}, err
+	}
+	if err := v.check(now); err != nil {
+		return visitor{}, err
+	}
+	if v.token.ID != "" && !h.used.use(v.once(), now, v.expires.Add(leeway)) {
+		return visitor{}, errReplay
+	}
+	return v, nil
+}
+
+var errReplay = fault.New(fault.Unauthenticated, "error verifying the jwt: possibly a replay")
+
+// check refuses an assertion that is past, or good for longer than its jti can be
+// remembered.
+func (v visitor) check(now time.Time) error {
+	switch {
+	case v.past(now):
+		return badAssertion(errors.New("exp is past"))
+	case v.token.ID != "" && v.expires.After(now.Add(maxOnce+leeway)):
+		return fault.New(fault.Unauthenticated, `error verifying the jwt: if "jti" claim "exp" must be <= 1 hour(s)`)
+	}
+	return nil
+}
+
+func (v visitor) past(now time.Time) bool { return !now.Before(v.expires.Add(leeway)) }
+
+// once names an assertion with a jti.
+func (v visitor) once() string { return "jti " + v.token.Issuer + " " + v.token.ID }
+
+// read checks all but how long an assertion is good: it is signed by the app that iss
+// names, with its secret or a key that signs for it. aud may be anything. Times may be
+// in seconds or, as Kore's own sample writes them, in milliseconds.
+func (h *Handler) read(text string, now time.Time) (visitor, error) {
 	if strings.Count(text, ".") == 4 {
 		var err error
 		if text, err = h.decrypt(text); err != nil {
@@ -60,8 +96,10 @@ func (h *Handler) verify(text string, now time.Time) (visitor, error) {
 		app:       a,
 		user:      chat.User{Issuer: string(a.ID), Subject: c.text("sub", "kore_sub")},
 		anonymous: c.yes("isAnonymous"),
+		before:    c.text("identityToMerge"),
+		expires:   c.time("exp"),
 	}
-	expires, issued := c.time("exp"), c.time("iat")
+	issued := c.time("iat")
 	v.token = revocation.Token{
 		ID: c.text("jti", "kore_jti"), Issuer: v.user.Issuer, Subject: v.user.Subject, App: string(a.ID),
 		KeyID: key.ID(), IssuedAt: issued,
@@ -71,27 +109,14 @@ func (h *Handler) verify(text string, now time.Time) (visitor, error) {
 		return visitor{}, badAssertion(c.err)
 	case !token.ValidSubject(v.user.Subject):
 		return visitor{}, badAssertion(errors.New("sub is not one"))
-	case expires.IsZero() || !now.Before(expires.Add(leeway)):
-		return visitor{}, badAssertion(errors.New("exp is past or missing"))
+	case v.expires.IsZero():
+		return visitor{}, badAssertion(errors.New("exp is missing"))
 	case issued.After(now.Add(leeway)) || c.time("nbf").After(now.Add(leeway)):
 		return visitor{}, badAssertion(errors.New("iat or nbf is in the future"))
 	case h.c.Revocations != nil && h.c.Revocations.Revoked(v.token):
 		return visitor{}, badAssertion(errors.New("revoked"))
 	}
-	return v, h.checkOnce(v.token, now, expires)
-}
-
-// checkOnce refuses an assertion that has a jti and was shown before.
-func (h *Handler) checkOnce(t revocation.Token, now, expires time.Time) error {
-	switch {
-	case t.ID == "":
-		return nil
-	case expires.After(now.Add(maxOnce + leeway)):
-		return fault.New(fault.Unauthenticated, `error verifying the jwt: if "jti" claim "exp" must be <= 1 hour(s)`)
-	case !h.used.use("jti "+t.Issuer+" "+t.ID, now, expires.Add(leeway)):
-		return fault.New(fault.Unauthenticated, "error verifying the jwt: possibly a replay")
-	}
-	return nil
+	return v, nil
 }
 
 // decrypt opens an assertion that is a JWE around a signed one. What nobody has signed is

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -66,9 +67,10 @@ func TestAssertions(t *testing.T) {
 		"anonymous is a number":     {map[string]any{"isAnonymous": 1}, false},
 		"jti is a number":           {map[string]any{"jti": 1}, false},
 	} {
+		text := w.assertion(tc.change)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, err := w.verify(w.assertion(tc.change), now)
+			v, err := w.verify(text, now)
 			if (err == nil) != tc.ok {
 				t.Fatalf("verify() = %v, want success %t", err, tc.ok)
 			}
@@ -117,6 +119,40 @@ func TestSignatures(t *testing.T) {
 	} {
 		if _, err := w.verify(tc.text, w.clock.now()); (err == nil) != tc.ok {
 			t.Errorf("%s: verify() = %v, want success %t", name, err, tc.ok)
+		}
+	}
+}
+
+// TestAlgorithms takes what an app's key signs with, and nothing that another one does.
+func TestAlgorithms(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	shop := &app.App{ID: "shop"}
+	claims := []byte(fmt.Sprintf(`{"iss":"shop","sub":"ann","exp":%d}`, now.UnixMilli()+60_000))
+	all := []jose.Algorithm{jose.HS256, jose.HS512, jose.RS256, jose.RS512, jose.ES256, jose.EdDSA}
+	keys := map[jose.Algorithm]*jose.Key{}
+	for _, alg := range all {
+		key, err := jose.Generate(alg, "k")
+		if alg.Symmetric() {
+			key, err = jose.NewSecretKey(alg, "k", []byte(strings.Repeat("s", 64)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[alg] = key
+	}
+	for _, of := range all {
+		h := New(Config{
+			Apps: oneApp{shop}, Keys: func(*app.App, time.Time) ([]*jose.Key, error) { return []*jose.Key{keys[of]}, nil },
+		})
+		for _, by := range all {
+			text, err := keys[by].Sign("JWT", claims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.verify(text, now); (err == nil) != (of == by) {
+				t.Errorf("an app of %s, an assertion by %s: verify() = %v", of, by, err)
+			}
 		}
 	}
 }

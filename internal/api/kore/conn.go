@@ -12,15 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lxzan/gws"
-
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/socket"
 )
-
-// opcode is the kind of a WebSocket frame (RFC 6455 §5.2).
-type opcode = gws.Opcode
 
 // conn is one connection of a page. It is the session's sink.
 type conn struct {
@@ -28,7 +24,7 @@ type conn struct {
 	grant   grant
 	agent   string // the browser
 	tab     *tab
-	sock    socket
+	sock    line
 	session atomic.Pointer[chat.Session]
 
 	// The reader's own.
@@ -47,11 +43,12 @@ type conn struct {
 }
 
 // run serves the connection until it ends.
-func (c *conn) run(ctx context.Context) {
-	c.session.Load().Ready()
-	if err := c.sock.read(); err != nil {
+func (c *conn) run(ctx context.Context, sock *socket.Conn) {
+	c.sock.Feed(c)
+	if err := sock.Read(func(op socket.Opcode, data []byte) { c.receive(ctx, op, data) }); err != nil {
 		c.h.c.Log.LogAttrs(ctx, slog.LevelWarn, "chat connection cut", slog.Any("err", err))
 	}
+	c.sock.Wait()
 	c.close()
 }
 
@@ -61,7 +58,7 @@ func (c *conn) close() {
 }
 
 // receive takes one WebSocket frame.
-func (c *conn) receive(ctx context.Context, op opcode, data []byte) {
+func (c *conn) receive(ctx context.Context, op socket.Opcode, data []byte) {
 	age := c.h.age()
 	c.seen.Store(int64(age))
 	if !c.pace.Allow(age, frameEvery, framesBurst) {
@@ -69,11 +66,11 @@ func (c *conn) receive(ctx context.Context, op opcode, data []byte) {
 		return
 	}
 	switch op {
-	case gws.OpcodePing:
-		c.sock.push(gws.OpcodePong, bytes.Clone(data))
-	case gws.OpcodePong:
+	case socket.Ping:
+		c.sock.push(socket.Pong, bytes.Clone(data))
+	case socket.Pong:
 		c.reached(data)
-	case gws.OpcodeText:
+	case socket.Text:
 		c.take(ctx, data)
 	default:
 		c.sock.end(1003)
@@ -168,7 +165,7 @@ func (c *conn) begin(ctx context.Context, hello chat.Hello) error {
 		return err
 	}
 	told := hello.After
-	if told == chat.FromNow {
+	if told == chat.FromNow || hello.Conversation != "" && hello.Conversation != s.Conversation().ID { // that has ended
 		told = s.Conversation().LastSeq
 	}
 	c.mu.Lock()
@@ -204,7 +201,7 @@ func (c *conn) tell(frame any) {
 		c.h.c.Log.Error("chat frame not sent", slog.Any("err", err))
 		return
 	}
-	c.sock.push(gws.OpcodeText, text)
+	c.sock.push(socket.Text, text)
 }
 
 // ask asks the page how far it has come: a browser answers a ping behind all that came
@@ -215,7 +212,7 @@ func (c *conn) ask(told int64) {
 	c.told = told
 	if !c.asked {
 		c.asked = true
-		c.sock.push(gws.OpcodePing, c.mark())
+		c.sock.push(socket.Ping, c.mark())
 	}
 }
 

@@ -2,16 +2,14 @@ package kore
 
 import (
 	"context"
-	"encoding/base64"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 const (
@@ -35,7 +33,7 @@ const (
 // connect begins a connection. What it refuses is answered over HTTP: the SDK tries again
 // from the start of a socket, some seconds later.
 func (h *Handler) connect(w http.ResponseWriter, r *http.Request) error {
-	key, err := checkHandshake(r)
+	key, err := socket.Challenge(w.Header(), r, "")
 	if err != nil {
 		return err
 	}
@@ -46,31 +44,32 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) error {
 	if err := h.admits(w, r, t.Grant); err != nil {
 		return err
 	}
-	addr := holder(h.c.ClientAddr(r))
-	if err := h.admit(addr); err != nil {
+	addr := h.c.ClientAddr(r)
+	if err := h.conns.Admit(addr); err != nil {
 		return err
 	}
 	ctx := context.WithoutCancel(r.Context())
 	c := &conn{h: h, grant: t.Grant, agent: r.UserAgent(), context: t.Context}
-	c.sock.receive, c.sock.drained = func(op opcode, data []byte) { c.receive(ctx, op, data) }, func() { c.session.Load().Ready() }
 	if err := c.open(ctx, modeOf(r, t)); err != nil {
-		h.leave(addr, nil)
+		h.conns.Leave(addr, nil)
 		return err
 	}
-	if err := h.upgrade.upgrade(w, key, &c.sock); err != nil {
+	sock, err := h.upgrade.Upgrade(w, r, key)
+	if err != nil {
 		c.close()
-		h.leave(addr, nil)
+		h.conns.Leave(addr, nil)
 		if fault.KindOf(err) == fault.Invalid {
 			return err
 		}
 		h.c.Log.LogAttrs(ctx, slog.LevelDebug, "handshake ended early", slog.Any("err", err))
 		return nil
 	}
+	c.sock.Line = sock
 	h.enter(c)
 	// On a goroutine of its own, so that the request and its buffers are let go.
 	go func() {
-		defer h.leave(addr, c)
-		c.run(ctx)
+		defer h.conns.Leave(addr, c)
+		c.run(ctx, sock)
 	}()
 	return nil
 }
@@ -198,42 +197,4 @@ func (h *Handler) lack(ctx context.Context, g grant, before time.Time, most int)
 		}
 	}
 	return l, nil
-}
-
-// checkHandshake returns the client's challenge (RFC 6455 §4.2.1).
-func checkHandshake(r *http.Request) (key string, err error) {
-	key = r.Header.Get("Sec-Websocket-Key")
-	nonce, err := base64.StdEncoding.DecodeString(key)
-	switch {
-	case !lists(r.Header, "Connection", "upgrade") || !lists(r.Header, "Upgrade", "websocket"):
-		return "", fault.New(fault.Invalid, "this address wants a WebSocket handshake")
-	case r.Header.Get("Sec-Websocket-Version") != "13":
-		return "", fault.BadField("Sec-WebSocket-Version", "must be 13")
-	case err != nil || len(nonce) != 16:
-		return "", fault.BadField("Sec-WebSocket-Key", "must be 16 bytes in base64")
-	}
-	return key, nil
-}
-
-// lists tells whether a header's comma-separated values have word, in any case.
-func lists(h http.Header, name, word string) bool {
-	for _, line := range h.Values(name) {
-		for value := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(value), word) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// holder is what an address's connections are counted under: in IPv6 the /64, since
-// whoever has one address of it has them all.
-func holder(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if !a.Is6() {
-		return a
-	}
-	p, _ := a.Prefix(64) // 64 bits are in range
-	return p.Addr()
 }

@@ -79,18 +79,27 @@ func (g grant) token() revocation.Token {
 // bearer is the grant that r shows. One that has expired is [errExpired]; nothing else
 // that may be wrong is a 401.
 func (h *Handler) bearer(w http.ResponseWriter, r *http.Request) (grant, error) {
-	scheme, sealed, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	sealed := credentials(r)
+	if sealed == "" {
 		return grant{}, fault.New(fault.Denied, "a bearer token is required")
 	}
 	var g grant
-	if err := h.open(grantPurpose, strings.TrimLeft(sealed, " "), &g); err != nil {
+	if err := h.open(grantPurpose, sealed, &g); err != nil {
 		return grant{}, fault.Wrap(fault.Denied, "the token is not valid here", err)
 	}
 	if !h.c.Clock().Before(g.expires()) {
 		return grant{}, errExpired
 	}
 	return g, h.admits(w, r, g)
+}
+
+// credentials is r's bearer token, "" if there is none.
+func credentials(r *http.Request) string {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(text, " ")
 }
 
 // admits refuses a grant whose app or user may not come any more, or not from the page

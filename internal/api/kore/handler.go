@@ -1,6 +1,7 @@
 // Package kore serves the pages of Kore.ai's web SDK: the published SDK works with it
 // unmodified, once its addresses lead here. It is the JWT grant, the start of a socket,
-// the socket itself, the history and the theme; the JWT service is api/sts.
+// the socket itself, the history and the theme; and the webhook mode, which needs no
+// socket. The JWT service is api/sts.
 //
 // The SDK has habits that this package answers. It draws a message of the bot once,
 // whatever comes twice, but one of the user as often as it comes. It never asks for what
@@ -15,7 +16,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
@@ -26,6 +26,7 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/revocation"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 // engine carries the conversations.
@@ -34,6 +35,9 @@ type engine interface {
 	// Current is the conversation that Open goes on with; [fault.NotFound] if it would begin one.
 	Current(ctx context.Context, u chat.User, b bot.ID) (chat.Conversation, error)
 	History(ctx context.Context, u chat.User, id chat.ID, before int64, limit int) (page []chat.Message, more bool, err error)
+	// MarkRead notes what the user was given for good, and Merge that one user is another.
+	MarkRead(ctx context.Context, u chat.User, id chat.ID, seq int64) error
+	Merge(ctx context.Context, from, to chat.User) error
 }
 
 // apps knows whose pages may come.
@@ -82,6 +86,7 @@ type Config struct {
 	Total        int              // sockets of this node at a time; default 100,000
 	Requests     *limit.Limiter   // of an address; nil: no limit
 	PingInterval time.Duration    // default 25 s
+	AnswerWait   time.Duration    // for the bot, of a request in webhook mode; default 10 s
 	Clock        func() time.Time // nil: time.Now
 	Log          *slog.Logger     // nil: slog.Default()
 }
@@ -91,17 +96,13 @@ type Config struct {
 type Handler struct {
 	c       Config
 	routes  *http.ServeMux
-	upgrade *upgrader
+	upgrade *socket.Upgrader
 	used    *once // the jti of assertions, and the sid of sockets
 	tabs    *tabs
 	started time.Time
-
-	mu      sync.Mutex
-	conns   map[*conn]struct{} // that have a socket
-	total   int                // of those that are admitted
-	perAddr map[netip.Addr]int // likewise
-	readers sync.WaitGroup     // likewise
-	away    bool               // none is admitted any more
+	conns   *socket.Set[*conn]
+	hooks   string            // the root of the webhook mode's paths, "" if it is off
+	waiting *socket.Set[*ear] // requests of the webhook mode
 }
 
 // New returns a handler; [Handler.Wrap] says where it serves.
@@ -127,6 +128,9 @@ func New(c Config) *Handler {
 	if c.PingInterval == 0 {
 		c.PingInterval = 25 * time.Second
 	}
+	if c.AnswerWait == 0 {
+		c.AnswerWait = 10 * time.Second
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -134,8 +138,9 @@ func New(c Config) *Handler {
 		c.Log = slog.Default()
 	}
 	h := &Handler{
-		c: c, upgrade: newUpgrader(), used: newOnce(maxUsed), tabs: newTabs(maxTabs), started: c.Clock(),
-		conns: map[*conn]struct{}{}, perAddr: map[netip.Addr]int{},
+		c: c, upgrade: socket.NewUpgrader(socket.UpgraderConfig{MaxFrame: maxFrame}), used: newOnce(maxUsed), tabs: newTabs(maxTabs), started: c.Clock(),
+		conns: socket.NewSet[*conn](c.Total, c.PerAddr),
+		hooks: hookPath(c.Prefix), waiting: socket.NewSet[*ear](maxWaiting, c.PerAddr),
 	}
 	h.routes = http.NewServeMux()
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -144,6 +149,14 @@ func New(c Config) *Handler {
 		"GET /rtm/bot":                        h.connect,
 		"GET /botmessages/rtm":                h.history,
 		"GET /websdkthemes/{bot}/activetheme": h.theme,
+
+		"GET /chathistory/{bot}/{channel}":                      h.hookHistory,
+		"GET /botmeta/{bot}":                                    h.hookMeta,
+		"POST /chatbot/v2/webhook/{bot}":                        h.hook,
+		"POST /chatbot/v2/webhook/{bot}/hookInstance/{channel}": h.hook,
+		"POST /chatbot/hooks/{bot}":                             h.hook,
+		"POST /chatbot/hooks/{bot}/hookInstance/{channel}":      h.hook,
+		"GET /chatbot/v2/webhook/{bot}/poll/{poll}":             h.poll,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		h.routes.Handle(path, h.cors().Wrap(h.handle(method, serve)))
@@ -156,7 +169,7 @@ func New(c Config) *Handler {
 // be followed by 1.1/, as in some of the SDK's requests.
 func (h *Handler) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, ours := strings.CutPrefix(single(r.URL.Path), h.c.Prefix)
+		root, path, ours := h.route(single(r.URL.Path))
 		if !ours {
 			next.ServeHTTP(w, r)
 			return
@@ -164,14 +177,25 @@ func (h *Handler) Wrap(next http.Handler) http.Handler {
 		inner, address := new(http.Request), *r.URL
 		*inner = *r
 		inner.URL = &address
-		address.Path, address.RawPath = "/"+strings.TrimPrefix(path, "1.1/"), ""
+		address.Path, address.RawPath = path, ""
 		if _, pattern := h.routes.Handler(inner); pattern == "" {
 			next.ServeHTTP(w, r)
 			return
 		}
 		h.routes.ServeHTTP(w, inner)
-		r.Pattern = strings.TrimSuffix(h.c.Prefix, "/") + inner.Pattern // for who counts requests
+		r.Pattern = root + inner.Pattern // for who counts requests
 	})
+}
+
+// route cuts path into where the surface is and one of its routes.
+func (h *Handler) route(path string) (root, route string, ours bool) {
+	if rest, ok := strings.CutPrefix(path, h.c.Prefix); ok {
+		return strings.TrimSuffix(h.c.Prefix, "/"), "/" + strings.TrimPrefix(rest, "1.1/"), !strings.HasPrefix(rest, "chatbot/")
+	}
+	if rest, ok := strings.CutPrefix(path, h.hooks); ok && h.hooks != "" {
+		return strings.TrimSuffix(h.hooks, "/chatbot/"), "/chatbot/" + rest, true
+	}
+	return "", "", false
 }
 
 // single makes one slash of many.
@@ -218,11 +242,7 @@ func (h *Handler) cors() httpx.CORS {
 }
 
 // Conns is how many sockets there are.
-func (h *Handler) Conns() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.total
-}
+func (h *Handler) Conns() int { return h.conns.Len() }
 
 // age is the time since the handler was made. No step of the wall clock moves it.
 func (h *Handler) age() time.Duration { return h.c.Clock().Sub(h.started) }

@@ -27,27 +27,37 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := r.URL.Query()
-	offset, err := count(q, "offset", 0, 0, 1<<40)
+	p, err := h.pageOf(r, g)
 	if err != nil {
 		return err
 	}
+	httpx.WriteJSON(w, http.StatusOK, p)
+	return nil
+}
+
+// pageOf is the page that r asks for.
+func (h *Handler) pageOf(r *http.Request, g grant) (page, error) {
+	q := r.URL.Query()
+	offset, err := count(q, "offset", 0, 0, 1<<40)
+	if err != nil {
+		return page{}, err
+	}
 	limit, err := count(q, "limit", defaultPage, 1, 1<<40)
 	if err != nil {
-		return err
+		return page{}, err
 	}
 	p := page{Icon: icon, Messages: []pastOne{}}
 	conv, err := h.current(r.Context(), g)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return err
+		return page{}, err
 	}
 	p.Total = conv.LastSeq
 	if before := conv.LastSeq - offset + 1; err == nil && before > 1 {
 		messages, more, err := h.c.Engine.History(r.Context(), g.user(), conv.ID, before, int(min(limit, chat.MaxPage)))
 		if err != nil {
-			return err
+			return page{}, err
 		}
-		p.More = more
+		p.More, p.conversation, p.upTo = more, conv.ID, before-1
 		for _, m := range messages {
 			p.Messages = append(p.Messages, newPast(g, conv.ID, m))
 		}
@@ -55,8 +65,7 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if offset == 0 && len(p.Messages) == 0 {
 		p.Messages = append(p.Messages, nothing(g, conv.ID, format(h.c.Clock())))
 	}
-	httpx.WriteJSON(w, http.StatusOK, p)
-	return nil
+	return p, nil
 }
 
 // current is the conversation. One without a message is given a moment to be welcomed.

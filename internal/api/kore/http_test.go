@@ -98,6 +98,38 @@ func TestGrant(t *testing.T) {
 	}
 }
 
+// Test11 begins as 11.x does: it writes // into paths, tells its version, and takes a
+// nonce for the wish of a handshake of its own.
+func Test11(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body, err := json.Marshal(map[string]any{
+		"assertion": w.assertion(nil), "botInfo": map[string]any{"chatBot": "Bot", "taskBotId": "st-echo", "uiVersion": "v3"}, "token": map[string]any{},
+	})
+	w.must(err)
+	var a grantAnswer
+	w.do("POST", "/api//oAuth/token/jwtgrant", string(body)).to(t, &a)
+	bearer := a.Authorization.AccessToken
+	var start map[string]string
+	w.do("POST", "/api//rtm/start", `{"botInfo":{"chatBot":"Bot","taskBotId":"st-echo","uiVersion":"v3"},"token":{},"language":"en"}`,
+		"Authorization", "bearer "+bearer, "X-RTM-V", "1").to(t, &start)
+	if len(start) != 1 || start["url"] == "" {
+		t.Fatalf("start %v, want an url and nothing else", start)
+	}
+	p, res, err := w.try(start["url"])
+	w.must(err)
+	if got := res.Header.Get("Sec-Websocket-Protocol"); got != "" {
+		t.Errorf("subprotocol %q, want none", got)
+	}
+	p.wantText("Hello! I say what you say.")
+	p.send(11, "hi")
+	p.wantText("hi")
+	messages := w.past(bearer, "").Messages
+	if m := messages[1]; m.ClientID != "11" || m.ID != "11" {
+		t.Errorf("the user's message is %q, %q in the history: 11.x looks for its own id", m.ClientID, m.ID)
+	}
+}
+
 // TestLimits sees that the SDK gets 503 and never 429, which stops it for good.
 func TestLimits(t *testing.T) {
 	t.Parallel()

@@ -70,6 +70,21 @@ func (mirror) Answer(_ context.Context, t bot.Turn) (bot.Answer, error) {
 	return bot.Answer{Replies: []bot.Reply{{Body: body}}}, err
 }
 
+// slow is a bot that welcomes nobody, and answers what was said when the gate opens.
+type slow struct{ gate <-chan struct{} }
+
+func (s slow) Answer(ctx context.Context, t bot.Turn) (bot.Answer, error) {
+	if t.Kind == bot.Welcome {
+		return bot.Answer{}, nil
+	}
+	select {
+	case <-s.gate:
+	case <-ctx.Done():
+		return bot.Answer{}, ctx.Err()
+	}
+	return bot.Answer{Replies: []bot.Reply{{Body: t.Body}, {Body: json.RawMessage(`{"text":"done"}`)}}}, nil
+}
+
 // world is the surface on a store of its own, with an app that may use it.
 type world struct {
 	*Handler
@@ -82,11 +97,12 @@ type world struct {
 	engine  *chat.Engine
 	url     string // of the server
 	restart func() // the node, with the same store
+	gate    chan struct{}
 }
 
 func newWorld(t *testing.T, edit ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}}
+	w := &world{t: t, clock: &clock{}, gate: make(chan struct{})}
 	box, err := seal.NewBox(secret.New(make([]byte, seal.KeySize)))
 	w.must(err)
 	w.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "kore.db"))
@@ -102,7 +118,7 @@ func newWorld(t *testing.T, edit ...func(*Config)) *world {
 	w.shop, w.secret = w.app(app.Registration{Name: "shop", Origins: []string{shopPage}, SessionAlgorithm: jose.HS256})
 	w.app(app.Registration{Name: "other", Origins: []string{otherPage}})
 
-	bots := bot.Registry{"echo": bot.Echo{}, "quiet": quiet{}, "mirror": mirror{}}
+	bots := bot.Registry{"echo": bot.Echo{}, "quiet": quiet{}, "mirror": mirror{}, "slow": slow{w.gate}}
 	c := Config{
 		Apps: w.apps, Box: box, Clock: w.clock.now, Log: slog.New(slog.DiscardHandler),
 		Keys: w.apps.VerificationKeys,
@@ -159,8 +175,9 @@ func (w *world) serve(server *swap, c Config, bots bot.Registry) (end func()) {
 		}
 		cancel()
 		running.Wait()
-		if n := h.Conns(); n != 0 || len(h.conns) != 0 || len(h.perAddr) != 0 {
-			w.t.Errorf("%d connections are left, %d known, %d addresses", n, len(h.conns), len(h.perAddr))
+		h.conns.Each(func(*conn) { w.t.Error("a connection is known that is gone") })
+		if n := h.Conns() + h.waiting.Len(); n != 0 {
+			w.t.Errorf("%d connections are left", n)
 		}
 	}
 }

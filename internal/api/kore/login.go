@@ -75,6 +75,9 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request) error {
 	if err := checkOrigin(w, r, v.app); err != nil {
 		return err
 	}
+	if err := h.merge(r.Context(), v, now); err != nil {
+		return err
+	}
 	g := h.newGrant(v, req.BotInfo, id, now)
 	sealed, err := h.seal(grantPurpose, g)
 	if err != nil {

@@ -45,6 +45,14 @@ func (o *once) use(name string, now, until time.Time) bool {
 	return true
 }
 
+// has tells whether name was used.
+func (o *once) has(name string, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e, ok := o.until[name]
+	return ok && now.Before(e.Value.(use).until)
+}
+
 func (o *once) forget(e *list.Element) {
 	delete(o.until, e.Value.(use).name)
 	o.order.Remove(e)

@@ -140,6 +140,13 @@ func TestModes(t *testing.T) {
 			t.Errorf("%s: the history has %d messages, want %d", tc.more, got, tc.total)
 		}
 	}
+	p = w.open(bearer, "")
+	p.send(6001, "?")
+	p.wantText("!")
+	w.open(bearer, "&ConnectionMode=Start_New_Resume_Agent").wantQuiet()
+	if got := w.past(bearer, "").Total; got != 0 {
+		t.Errorf("Start_New_Resume_Agent: the history has %d messages, want none", got)
+	}
 }
 
 // TestPhone says that it comes back when it starts, as Kore's SDKs for phones do.

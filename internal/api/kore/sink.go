@@ -49,8 +49,12 @@ func (c *conn) Delta(string, string) {}
 // Read is nothing that the SDK shows.
 func (c *conn) Read(int64) {}
 
+// Moved closes the connection: the conversation is another grant's user's now. The SDK
+// comes back, and finds what its own user has.
+func (c *conn) Moved() { c.sock.end(1008) }
+
 // Reconnect closes the connection. The SDK comes back after a time of its own.
 func (c *conn) Reconnect(time.Duration) { c.sock.end(1001) }
 
 // Free is how many old messages the connection has room for, of the longest ones.
-func (c *conn) Free() int { return c.sock.free() / 2 / maxFrame }
+func (c *conn) Free() int { return c.sock.Free(2 * maxFrame) }

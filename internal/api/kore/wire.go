@@ -85,6 +85,9 @@ type (
 		More     bool      `json:"moreAvailable"`
 		Icon     string    `json:"icon"`
 		Messages []pastOne `json:"messages"` // oldest first
+
+		conversation chat.ID
+		upTo         int64 // the newest of them
 	}
 	pastOne struct {
 		ID         string          `json:"_id"`

@@ -4,7 +4,6 @@ package sts
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -162,7 +161,7 @@ func (h *Handler) issue(ctx context.Context, v visit, now time.Time) (string, er
 	}
 	r := token.SessionRequest{App: v.app, Subject: subject, Audience: v.audience}
 	if subject == "" {
-		r.Subject, r.Anonymous = "anon_"+strings.ToLower(rand.Text()), true
+		r.Subject, r.Anonymous = token.NewAnonymous(), true
 	}
 	return h.c.Issuer.Session(ctx, r)
 }

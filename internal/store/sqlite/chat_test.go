@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 )
 
@@ -127,7 +128,7 @@ func TestUndoneTurnsAreForgotten(t *testing.T) {
 		w := s.chat.in(ctx, tx)
 		p, err := w.find(ctx, "c")
 		if err == nil {
-			_, err = w.finish(ctx, p, 1, epoch)
+			_, err = w.finish(ctx, p, bot.Turn{Seq: 1}, epoch)
 		}
 		return err
 	}
@@ -223,13 +224,16 @@ func TestPlans(t *testing.T) {
 		"messages before":         {selectMessages + `seq < ? ORDER BY seq DESC LIMIT ?`, 3, "USING INDEX messages_seq (conversation=? AND seq<?)"},
 		"messages after":          {selectMessages + `seq > ? ORDER BY seq LIMIT ?`, 3, "USING INDEX messages_seq (conversation=? AND seq>?)"},
 		"current conversation":    {selectCurrent, 3, "USING INDEX conversations_user (issuer=? AND subject=? AND bot=?)"},
-		"newest numbers":          {selectLastSeqs, 1, "SEARCH c USING COVERING INDEX sqlite_autoindex_conversations_1 (id=?)"},
+		"newest numbers":          {selectStands, 1, "SEARCH c USING INDEX sqlite_autoindex_conversations_1 (id=?)"},
 		"turns to lease":          {selectReady, 3, "SEARCH t USING INDEX turns_ready (bot=? AND ready<?)"},
 		"turns of a conversation": {selectPlace, 1, "SEARCH turns USING PRIMARY KEY (conversation=?)"},
 		"who asks":                {selectAsker, 1, "SEARCH conversations USING INTEGER PRIMARY KEY (rowid=?)"},
-		"the next turn":           {updateNext, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=?)"},
-		"the end of a turn":       {deleteTurn, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=?)"},
-		"a lease":                 {updateLease, 3, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=?)"},
+		"the next turn":           {updateNext, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
+		"the end of a turn":       {deleteTurn, 3, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
+		"a lease":                 {updateLease, 4, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
+		"who is there":            {upsertSeen, 2, "SEARCH c USING INDEX sqlite_autoindex_conversations_1 (id=?)"},
+		"who may be away":         {selectLapses, 3, "SEARCH p USING COVERING INDEX presence_lapsed (bot=? AND told=? AND seen<?)"},
+		"who is away":             {selectLapsed, 4, "SEARCH p USING COVERING INDEX presence_lapsed (bot=? AND told=? AND seen<?)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

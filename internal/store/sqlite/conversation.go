@@ -19,9 +19,9 @@ var errNoConversation = fault.New(fault.NotFound, "no such conversation")
 func (s *Store) AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error {
 	return s.write(ctx, "add conversation", func(ctx context.Context, tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, `
-			INSERT INTO conversations (id, bot, issuer, subject, context, read_seq, created)
-			VALUES (?, ?, ?, ?, ?, 0, ?)`,
-			c.ID, c.Bot, c.User.Issuer, c.User.Subject, string(c.Context), stamp(c.Created))
+			INSERT INTO conversations (id, bot, issuer, subject, context, owned, read_seq, created)
+			VALUES (?, ?, ?, ?, ?, ?, 0, ?)`,
+			c.ID, c.Bot, c.User.Issuer, c.User.Subject, string(c.Context), list[string](c.Owned), stamp(c.Created))
 		if taken(err) {
 			return fault.New(fault.Conflict, "the conversation exists already")
 		}
@@ -39,15 +39,16 @@ func (s *Store) AddConversation(ctx context.Context, c chat.Conversation, welcom
 
 const (
 	selectConversation = `
-		SELECT id, bot, issuer, subject, context, read_seq, created,
+		SELECT id, bot, issuer, subject, context, owned, read_seq, created, moves,
 			(SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key)
 		FROM conversations AS c `
-	selectByID     = selectConversation + `WHERE id = ?`
-	selectCurrent  = selectConversation + `WHERE issuer = ? AND subject = ? AND bot = ? ORDER BY key DESC LIMIT 1`
-	selectLastSeqs = `
-		SELECT c.id, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key)
+	selectByID    = selectConversation + `WHERE id = ?`
+	selectCurrent = selectConversation + `WHERE issuer = ? AND subject = ? AND bot = ? ORDER BY key DESC LIMIT 1`
+	selectStands  = `
+		SELECT c.id, c.moves, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key)
 		FROM json_each(?) AS wanted CROSS JOIN conversations AS c ON c.id = wanted.value`
-	updateContext = `UPDATE conversations SET context = ?2 WHERE key = ?1`
+	selectContext = `SELECT context, owned FROM conversations WHERE key = ?`
+	updateContext = `UPDATE conversations SET context = ?2, owned = ?3 WHERE key = ?1`
 	updateRead    = `
 		UPDATE conversations SET read_seq = mark.seq
 		FROM (SELECT MIN(?2, COALESCE(MAX(seq), 0)) AS seq FROM messages WHERE conversation = ?1) AS mark
@@ -67,54 +68,104 @@ func (s *Store) CurrentConversation(ctx context.Context, user chat.User, with bo
 
 func (s *Store) conversation(ctx context.Context, query string, args ...any) (c chat.Conversation, err error) {
 	err = s.readers.QueryRowContext(ctx, query, args...).Scan(&c.ID, &c.Bot, &c.User.Issuer, &c.User.Subject,
-		(*document)(&c.Context), &c.ReadSeq, (*stamp)(&c.Created), &c.LastSeq)
+		(*document)(&c.Context), (*list[string])(&c.Owned), &c.ReadSeq, (*stamp)(&c.Created), &c.Moves, &c.LastSeq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.Conversation{}, errNoConversation
 	}
 	return c, explain("read conversation", err)
 }
 
-// LastSeqs returns the number of the newest message of each conversation, 0 for one
-// without messages. Unknown ids are left out.
-func (s *Store) LastSeqs(ctx context.Context, ids []chat.ID) (map[chat.ID]int64, error) {
-	type last struct {
-		id  chat.ID
-		seq int64
+// Stands returns where each conversation stands. Unknown ids are left out.
+func (s *Store) Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Stand, error) {
+	type one struct {
+		id chat.ID
+		chat.Stand
 	}
-	found, err := collect(ctx, s.readers, "read newest numbers", func(r rows) (l last, err error) {
-		err = r.Scan((*string)(&l.id), &l.seq)
-		return l, err
-	}, selectLastSeqs, list[chat.ID](ids))
+	found, err := collect(ctx, s.readers, "read where conversations stand", func(r rows) (o one, err error) {
+		err = r.Scan((*string)(&o.id), &o.Moves, &o.Last)
+		return o, err
+	}, selectStands, list[chat.ID](ids))
 	if err != nil {
 		return nil, err
 	}
-	seqs := make(map[chat.ID]int64, len(found))
-	for _, l := range found {
-		seqs[l.id] = l.seq
+	stands := make(map[chat.ID]chat.Stand, len(found))
+	for _, o := range found {
+		stands[o.id] = o.Stand
 	}
-	return seqs, nil
+	return stands, nil
 }
 
-// SetContext puts another context in the place of the conversation's. An unknown
-// conversation is a fault of kind NotFound.
-func (s *Store) SetContext(ctx context.Context, id chat.ID, to json.RawMessage) error {
-	return s.edit(ctx, "set context", id, updateContext, string(to))
+// MoveConversations makes the conversations of from those of to, and returns how often
+// each has moved by now. A user without any is not an error.
+func (s *Store) MoveConversations(ctx context.Context, from, to chat.User) (map[chat.ID]int64, error) {
+	moved := map[chat.ID]int64{}
+	err := s.write(ctx, "move conversations", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := collect(ctx, tx, "move conversations", func(r rows) (none struct{}, err error) {
+			var id chat.ID
+			var moves int64
+			err = r.Scan(&id, &moves)
+			moved[id] = moves
+			return none, err
+		}, `
+			UPDATE conversations SET issuer = ?3, subject = ?4, moves = moves + 1
+			WHERE issuer = ?1 AND subject = ?2 RETURNING id, moves`,
+			from.Issuer, from.Subject, to.Issuer, to.Subject)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return moved, nil
+}
+
+// MergeContext merges set into the context as it is when this is committed. What cannot be
+// merged is refused as chat.Conversation.Merge does. An unknown conversation is a fault of
+// kind NotFound.
+func (s *Store) MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error {
+	return s.write(ctx, "merge context", func(ctx context.Context, tx *sql.Tx) error {
+		p, err := s.chat.in(ctx, tx).find(ctx, id)
+		if err != nil {
+			return err
+		}
+		c, err := mergedContext(ctx, tx, p, set, by)
+		if err != nil {
+			return err
+		}
+		return writeContext(ctx, tx, p, c)
+	})
+}
+
+// mergedContext is what becomes of a conversation's context, which is not written yet; nil
+// if set is.
+func mergedContext(ctx context.Context, tx *sql.Tx, p *place, set json.RawMessage, by chat.Author) (*chat.Conversation, error) {
+	if set == nil {
+		return nil, nil
+	}
+	var c chat.Conversation
+	err := tx.QueryRowContext(ctx, selectContext, p.key).Scan((*document)(&c.Context), (*list[string])(&c.Owned))
+	if err != nil {
+		return nil, err
+	}
+	return &c, c.Merge(set, by)
+}
+
+func writeContext(ctx context.Context, tx *sql.Tx, p *place, c *chat.Conversation) error {
+	if c == nil {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, updateContext, p.key, string(c.Context), list[string](c.Owned))
+	return err
 }
 
 // SetRead notes that the user has read up to a number, but never beyond the newest
 // message, and never goes back. An unknown conversation is a fault of kind NotFound.
 func (s *Store) SetRead(ctx context.Context, id chat.ID, seq int64) error {
-	return s.edit(ctx, "set read mark", id, updateRead, seq)
-}
-
-// edit runs an update whose arguments are the conversation's key and one value.
-func (s *Store) edit(ctx context.Context, what string, id chat.ID, update string, value any) error {
-	return s.write(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
+	return s.write(ctx, "set read mark", func(ctx context.Context, tx *sql.Tx) error {
 		p, err := s.chat.in(ctx, tx).find(ctx, id)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, update, p.key, value)
+		_, err = tx.ExecContext(ctx, updateRead, p.key, seq)
 		return err
 	})
 }

@@ -14,20 +14,25 @@ import (
 // selectDead has the columns of scanTurn, and then those of the dead.
 const selectDead = `
 	SELECT d.conversation, d.seq, d.attempts, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, NULL,
-		d.id, d.reason, d.at
+		d.hook, d.hook_at, d.id, d.reason, d.at
 	FROM dead_turns AS d
 		JOIN conversations AS c ON c.key = d.conversation
-		LEFT JOIN messages AS m ON m.conversation = d.conversation AND m.seq = d.seq
+		LEFT JOIN messages AS m ON m.conversation = d.conversation AND m.seq = d.seq AND d.hook_at = 0
 	WHERE `
 
 // DropTurn is FinishTurn for a turn that is given up: the same commit puts it with the
 // reason among the dead ones, and removes of those what bot.MaxDead and bot.DeadFor do
 // not allow for.
 func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error) {
-	return s.endTurn(ctx, t, drafts, at, func(ctx context.Context, tx *sql.Tx, p *place) error {
+	return s.endTurn(ctx, t, drafts, nil, at, func(ctx context.Context, tx *sql.Tx, p *place) error {
+		var hook bot.Kind
+		if t.Kind.Hook() {
+			hook = t.Kind
+		}
 		_, err := tx.ExecContext(ctx, `
-			INSERT OR REPLACE INTO dead_turns (conversation, seq, attempts, reason, at) VALUES (?, ?, ?, ?, ?)`,
-			p.key, t.Seq, t.Attempt, reason, at.UnixMilli())
+			INSERT OR REPLACE INTO dead_turns (conversation, seq, hook_at, hook, attempts, reason, at)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			p.key, t.Seq, hookAt(t), hook, t.Attempt, reason, at.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -77,12 +82,12 @@ func (s *Store) DropDead(ctx context.Context, id int64) error {
 // comes next in its conversation, behind the one that is ready or leased.
 func (s *Store) RetryDead(ctx context.Context, id int64, at time.Time) error {
 	return s.write(ctx, "retry dead turn", func(ctx context.Context, tx *sql.Tx) error {
-		var key, seq int64
-		var of, conversation string
+		var key, seq, hookAt int64
+		var of, hook, conversation string
 		err := tx.QueryRowContext(ctx, `
-			DELETE FROM dead_turns WHERE id = ? RETURNING conversation, seq,
+			DELETE FROM dead_turns WHERE id = ? RETURNING conversation, seq, hook_at, hook,
 				(SELECT bot FROM conversations WHERE key = conversation), (SELECT id FROM conversations WHERE key = conversation)`,
-			id).Scan(&key, &seq, &of, &conversation)
+			id).Scan(&key, &seq, &hookAt, &hook, &of, &conversation)
 		if err != nil {
 			return orNoDead(err, id)
 		}
@@ -95,8 +100,9 @@ func (s *Store) RetryDead(ctx context.Context, id int64, at time.Time) error {
 			ready = at.UnixMilli()
 		}
 		_, err = tx.ExecContext(ctx, `
-			INSERT INTO turns (conversation, seq, bot, ready, attempt, again) VALUES (?, ?, ?, ?, 0, ?)`,
-			key, seq, of, ready, at.UnixMilli())
+			INSERT INTO turns (conversation, seq, hook_at, hook, bot, ready, attempt, again)
+			VALUES (?, ?, ?, ?, ?, ?, 0, ?)`,
+			key, seq, hookAt, hook, of, ready, at.UnixMilli())
 		if err == nil {
 			p.turns++
 		}

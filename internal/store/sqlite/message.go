@@ -9,6 +9,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
 )
 
 const (
@@ -79,6 +80,8 @@ func (w *chatWriter) append(ctx context.Context, p *place, drafts []chat.Draft, 
 	return messages, turn, nil
 }
 
+var errNoMessage = fault.New(fault.NotFound, "no such message")
+
 const selectMessages = `
 	SELECT seq, id, sender, body, at FROM messages
 	WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND `
@@ -100,6 +103,18 @@ func (s *Store) MessagesBefore(ctx context.Context, id chat.ID, before int64, li
 func (s *Store) MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error) {
 	return collect(ctx, s.readers, "read messages", scanMessage,
 		selectMessages+`seq > ? ORDER BY seq LIMIT ?`, id, after, max(0, limit))
+}
+
+// FindMessage returns the message of an id, or a fault of kind NotFound.
+func (s *Store) FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error) {
+	found, err := collect(ctx, s.readers, "read message", scanMessage, selectMessages+`id = ?`, in, id)
+	if err == nil && len(found) == 0 {
+		err = errNoMessage
+	}
+	if err != nil {
+		return chat.Message{}, err
+	}
+	return found[0], nil
 }
 
 func scanMessage(r rows) (m chat.Message, err error) {

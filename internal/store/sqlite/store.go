@@ -40,7 +40,7 @@ type Store struct {
 
 	turnWaits *sql.Stmt            // of the readers
 	hot       map[string]*sql.Stmt // of the readers, by their texts
-	durable   bool // whether the writer's commits wait for the disk; its goroutine's alone
+	durable   bool                 // whether the writer's commits wait for the disk; its goroutine's alone
 	chat      *chatWriter
 
 	queue   chan *write

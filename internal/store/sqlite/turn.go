@@ -15,18 +15,20 @@ import (
 // the index of those times holds one entry a conversation, and not the queue behind it.
 // Whoever ends a turn makes the oldest of the others the next one.
 const (
-	insertTurn  = `INSERT INTO turns (conversation, seq, bot, ready, attempt) VALUES (?, ?, ?, ?, ?)`
-	updateLease = `UPDATE turns SET ready = ?3, attempt = attempt + 1 WHERE conversation = ?1 AND seq = ?2`
-	deleteTurn  = `DELETE FROM turns WHERE conversation = ? AND seq = ?`
+	insertTurn = `
+		INSERT INTO turns (conversation, seq, bot, ready, attempt, hook_at, hook) VALUES (?, ?, ?, ?, ?, 0, '')`
+	updateLease = `UPDATE turns SET ready = ?4, attempt = attempt + 1 WHERE conversation = ?1 AND seq = ?2 AND hook_at = ?3`
+	deleteTurn  = `DELETE FROM turns WHERE conversation = ? AND seq = ? AND hook_at = ?`
 	updateNext  = `
-		UPDATE turns SET ready = ?2 WHERE conversation = ?1 AND ready IS NULL
-			AND seq = (SELECT MIN(seq) FROM turns WHERE conversation = ?1)`
+		UPDATE turns SET ready = ?2 WHERE conversation = ?1 AND ready IS NULL AND (seq, hook_at) =
+			(SELECT seq, hook_at FROM turns WHERE conversation = ?1 ORDER BY seq, hook_at LIMIT 1)`
 	// selectReady names the index: without it all that waits would be read.
 	selectReady = `
-		SELECT t.conversation, t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, t.again
+		SELECT t.conversation, t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, t.again,
+			t.hook, t.hook_at
 		FROM turns AS t INDEXED BY turns_ready
 			CROSS JOIN conversations AS c ON c.key = t.conversation
-			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq
+			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq AND t.hook_at = 0
 		WHERE t.bot = ? AND t.ready <= ? ORDER BY t.ready, t.conversation LIMIT ?`
 	selectAsker = `SELECT id, bot, issuer, subject, context FROM conversations WHERE key = ?`
 	selectWaits = `SELECT EXISTS (SELECT 1 FROM turns INDEXED BY turns_ready WHERE bot = ? AND ready <= ?)`
@@ -50,7 +52,7 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 			return err
 		}
 		for _, r := range ready {
-			if _, err := w.leaseTurn.ExecContext(ctx, r.key, r.turn.Seq, until.UnixMilli()); err != nil {
+			if _, err := w.leaseTurn.ExecContext(ctx, r.key, r.turn.Seq, hookAt(r.turn), until.UnixMilli()); err != nil {
 				return err
 			}
 			r.turn.Attempt++
@@ -96,15 +98,30 @@ type keyedTurn struct {
 
 func scanTurn(r rows) (k keyedTurn, err error) {
 	var messageID sql.NullString
-	var began, at stamp
+	var began, at, happened stamp
+	var hook bot.Kind
 	t := &k.turn
 	err = r.Scan(&k.key, &t.Seq, &t.Attempt, &t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject,
-		(*document)(&t.Context), &began, &messageID, (*document)(&t.Body), &at, (*stamp)(&t.Again))
-	t.Kind, t.MessageID, t.At = bot.Message, messageID.String, time.Time(at)
-	if t.Seq == 0 {
+		(*document)(&t.Context), &began, &messageID, (*document)(&t.Body), &at, (*stamp)(&t.Again),
+		&hook, &happened)
+	switch {
+	case hook != "":
+		t.Kind, t.At = hook, time.Time(happened)
+		t.MessageID = bot.HookID(hook, t.At)
+	case t.Seq == 0:
 		t.Kind, t.MessageID, t.At = bot.Welcome, string(bot.Welcome), time.Time(began)
+	default:
+		t.Kind, t.MessageID, t.At = bot.Message, messageID.String, time.Time(at)
 	}
 	return k, err
+}
+
+// hookAt is the column of that name.
+func hookAt(t bot.Turn) int64 {
+	if !t.Kind.Hook() {
+		return 0
+	}
+	return t.At.UnixMilli()
 }
 
 // RetryTurn gives a lease back: the turn is ready again from at on. Nothing happens
@@ -126,9 +143,9 @@ func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.T
 	err := s.write(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, `
 			UPDATE turns SET ready = ?
-			WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND seq = ? AND attempt = ?
-				AND ready IS NOT NULL`,
-			at.UnixMilli(), t.Conversation, t.Seq, t.Attempt)
+			WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND seq = ? AND hook_at = ?
+				AND attempt = ? AND ready IS NOT NULL`,
+			at.UnixMilli(), t.Conversation, t.Seq, hookAt(t), t.Attempt)
 		if err != nil {
 			return err
 		}
@@ -138,22 +155,17 @@ func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.T
 	return err == nil && n == 1, err
 }
 
-// FinishTurn ends a turn: in one commit it adds the drafts of the answer, puts the
-// answer's context, unless nil, in the place of the conversation's, and makes the
-// conversation's next turn ready. Of a turn that has ended already nothing is
-// written, and false comes back: the first answer counts.
-func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, to json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
-	return s.endTurn(ctx, t, drafts, at, func(ctx context.Context, tx *sql.Tx, p *place) error {
-		if to == nil {
-			return nil
-		}
-		_, err := tx.ExecContext(ctx, updateContext, p.key, string(to))
-		return err
-	})
+// FinishTurn ends a turn: in one commit it adds the drafts of the answer, merges what the
+// answer sets, unless nil, into the conversation's context, and makes the conversation's
+// next turn ready. Of a turn that has ended already nothing is written, and false comes
+// back: the first answer counts. What cannot be merged is refused as
+// chat.Conversation.Merge does.
+func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
+	return s.endTurn(ctx, t, drafts, set, at, func(context.Context, *sql.Tx, *place) error { return nil })
 }
 
-// endTurn ends a turn and adds drafts in the commit that holds what also does.
-func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, at time.Time,
+// endTurn ends a turn, adds drafts and merges set in the commit that holds what also does.
+func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time,
 	also func(context.Context, *sql.Tx, *place) error,
 ) ([]chat.Message, bool, error) {
 	var messages []chat.Message
@@ -167,7 +179,14 @@ func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, at
 		if err != nil {
 			return err
 		}
-		if ended, err = w.finish(ctx, p, t.Seq, at); err != nil || !ended {
+		merged, err := mergedContext(ctx, tx, p, set, chat.Server) // refused before anything is written
+		if err != nil {
+			return err
+		}
+		if ended, err = w.finish(ctx, p, t, at); err != nil || !ended {
+			return err
+		}
+		if err := writeContext(ctx, tx, p, merged); err != nil {
 			return err
 		}
 		if err := also(ctx, tx, p); err != nil {
@@ -184,8 +203,8 @@ func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, at
 
 // finish removes a turn and makes the next one ready. It is false if the turn was
 // not there.
-func (w *chatWriter) finish(ctx context.Context, p *place, seq int64, at time.Time) (bool, error) {
-	r, err := w.endTurn.ExecContext(ctx, p.key, seq)
+func (w *chatWriter) finish(ctx context.Context, p *place, t bot.Turn, at time.Time) (bool, error) {
+	r, err := w.endTurn.ExecContext(ctx, p.key, t.Seq, hookAt(t))
 	if err != nil {
 		return false, err
 	}

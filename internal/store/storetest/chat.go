@@ -18,18 +18,24 @@ type Chat interface {
 	FindConversation(ctx context.Context, id chat.ID) (chat.Conversation, error)
 	CurrentConversation(ctx context.Context, user chat.User, with bot.ID) (chat.Conversation, error)
 	AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error
-	LastSeqs(ctx context.Context, ids []chat.ID) (map[chat.ID]int64, error)
-	SetContext(ctx context.Context, id chat.ID, to json.RawMessage) error
+	Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Stand, error)
+	MoveConversations(ctx context.Context, from, to chat.User) (map[chat.ID]int64, error)
+	MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error
 	SetRead(ctx context.Context, id chat.ID, seq int64) error
 
 	AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at, until time.Time) ([]chat.Message, *bot.Turn, error)
+	FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error)
 	MessagesBefore(ctx context.Context, id chat.ID, before int64, limit int) ([]chat.Message, error)
 	MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error)
+
+	Saw(ctx context.Context, ids []chat.ID, at time.Time) error
+	Lapse(ctx context.Context, of bot.ID, hook bot.Kind, away time.Duration, now time.Time, limit int) (int, error)
+	WaitingTurns(ctx context.Context) (map[bot.ID]int64, error)
 
 	LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time, limit int) ([]bot.Turn, error)
 	ExtendTurn(ctx context.Context, t bot.Turn, until time.Time) (bool, error)
 	RetryTurn(ctx context.Context, t bot.Turn, at time.Time) error
-	FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, to json.RawMessage, at time.Time) ([]chat.Message, bool, error)
+	FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time) ([]chat.Message, bool, error)
 	DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error)
 	DeadTurns(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error)
 	DeadTurn(ctx context.Context, id int64) (bot.Dead, error)
@@ -43,13 +49,18 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"conversations keep all that they are":   testConversationRoundTrip,
 		"a conversation is added once":           testConversationConflict,
 		"the last conversation is the current":   testCurrentConversation,
-		"contexts are replaced":                  testSetContext,
+		"contexts are merged by their authors":   testMergeContext,
+		"of many authors none is lost":           testMergeRace,
+		"an answer sets what is the server's":    testFinishContext,
 		"read marks go forward":                  testSetRead,
 		"unknown conversations are not found":    testNoConversation,
 		"messages keep all that they are":        testMessageRoundTrip,
 		"an id is one message":                   testDedupe,
+		"a message is found by its id":           testFindMessage,
 		"history comes in pages":                 testPages,
-		"the newest numbers come at once":        testLastSeqs,
+		"where many stand comes at once":         testStands,
+		"conversations move to another user":     testMove,
+		"of many moves at once none is lost":     testMoveRace,
 		"one conversation has one order":         testAppendRace,
 		"of many sends of an id one is written":  testDedupeRace,
 		"two stores continue one order":          testAppendTwoStores,
@@ -68,6 +79,12 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"a dead turn is there once":              testDeadOnce,
 		"of many leases of a turn one is given":  testLeaseRace,
 		"every turn is answered once":            testWorkers,
+		"turns that wait are counted":            testWaitingTurns,
+		"absence is told":                        testAbsence,
+		"absence is told in order":               testAbsenceInOrder,
+		"absence of many is told in parts":       testAbsenceOfMany,
+		"each absence is told once":              testAbsenceRace,
+		"a hook that is given up is kept":        testDropHook,
 		"an append leases its turn":              testLeasedAppend,
 		"an append leases in order":              testLeasedInOrder,
 		"an append leases only what it adds":     testLeasedNothing,
@@ -83,7 +100,7 @@ func chatTests() map[string]func(*testing.T, Opener) {
 func sampleConversation(id chat.ID) chat.Conversation {
 	return chat.Conversation{
 		ID: id, Bot: "echo", User: chat.User{Issuer: "https://issuer.example", Subject: "u1 – 店"},
-		Context: json.RawMessage(`{"page":"<home>","n":1.0}`), Created: epoch,
+		Context: json.RawMessage(`{"n":1.0,"page":"<home>"}`), Owned: []string{"n"}, Created: epoch,
 	}
 }
 
@@ -203,20 +220,6 @@ func testCurrentConversation(t *testing.T, open Opener) {
 	}
 }
 
-func testSetContext(t *testing.T, open Opener) {
-	s, ctx := open(t), t.Context()
-	begin(t, s, "cnv_1", "cnv_2")
-	for _, doc := range []json.RawMessage{json.RawMessage(`{}`), json.RawMessage(`{"a":"\u0000é 店","b":[1e400]}`), nil} {
-		must(t, s.SetContext(ctx, "cnv_1", doc))
-		c, err := s.FindConversation(ctx, "cnv_1")
-		must(t, err)
-		wantEqual(t, "context", c.Context, doc)
-	}
-	other, err := s.FindConversation(ctx, "cnv_2")
-	must(t, err)
-	wantEqual(t, "the other conversation", other, sampleConversation("cnv_2"))
-}
-
 func testSetRead(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	begin(t, s, "cnv_1", "cnv_2")
@@ -247,7 +250,7 @@ func testNoConversation(t *testing.T, open Opener) {
 			"find":        func() error { _, err := s.FindConversation(ctx, id); return err },
 			"append":      func() error { _, err := add(ctx, s, id, []chat.Draft{userDraft("m")}, epoch); return err },
 			"append none": func() error { _, err := add(ctx, s, id, nil, epoch); return err },
-			"set context": func() error { return s.SetContext(ctx, id, nil) },
+			"set context": func() error { return s.MergeContext(ctx, id, json.RawMessage(`{}`), chat.Page) },
 			"set read":    func() error { return s.SetRead(ctx, id, 1) },
 		} {
 			if err := call(); fault.KindOf(err) != fault.NotFound {

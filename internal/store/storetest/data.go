@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,14 +18,14 @@ func testKeysRoundTrip(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	first := sampleKey(t, "access")
 	bare := key.Key{Set: "device", Public: sampleKey(t, "device").Public, Created: epoch.Add(time.Second)}
-	must(t, s.SaveKeys(ctx, first, bare))
+	must(t, saveKeys(ctx, s, first, bare))
 
 	got, err := s.Keys(ctx)
 	must(t, err)
 	wantEqual(t, "keys", got, []key.Key{first, bare})
 
 	first.Retire, first.Expire, first.Revoked = time.Time{}, time.Time{}, epoch.Add(3*time.Minute)
-	must(t, s.SaveKeys(ctx, first))
+	must(t, saveKeys(ctx, s, first))
 	got, err = s.Keys(ctx)
 	must(t, err)
 	wantEqual(t, "keys after an update", got, []key.Key{first, bare})
@@ -37,12 +39,12 @@ func testKidIsOneKey(t *testing.T, open Opener) {
 		return key.Key{Set: "device", Public: k.Public(), Created: epoch}
 	}
 	first := numbered()
-	must(t, s.SaveKeys(ctx, first))
-	wantKind(t, s.SaveKeys(ctx, numbered()), fault.Conflict)
+	must(t, saveKeys(ctx, s, first))
+	wantKind(t, saveKeys(ctx, s, numbered()), fault.Conflict)
 
 	elsewhere := numbered()
 	elsewhere.Set = "other"
-	must(t, s.SaveKeys(ctx, elsewhere))
+	must(t, saveKeys(ctx, s, elsewhere))
 	got, err := s.Keys(ctx)
 	must(t, err)
 	wantEqual(t, "keys", got, []key.Key{first, elsewhere})
@@ -52,11 +54,11 @@ func testRevocationStays(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	k := sampleKey(t, "access")
 	k.Revoked = epoch.Add(time.Second)
-	must(t, s.SaveKeys(ctx, k))
+	must(t, saveKeys(ctx, s, k))
 
 	stale := k
 	stale.Revoked = time.Time{}
-	must(t, s.SaveKeys(ctx, stale))
+	must(t, saveKeys(ctx, s, stale))
 	got, err := s.Keys(ctx)
 	must(t, err)
 	wantEqual(t, "keys", got, []key.Key{k})
@@ -65,14 +67,59 @@ func testRevocationStays(t *testing.T, open Opener) {
 func testKeysAllOrNone(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	k := sampleKey(t, "access")
-	must(t, s.SaveKeys(ctx, k))
+	must(t, saveKeys(ctx, s, k))
 	usurper, err := jose.Generate(jose.ES256, k.Public.ID())
 	must(t, err)
 	other := key.Key{Set: "access", Public: usurper.Public(), Created: epoch}
-	wantKind(t, s.SaveKeys(ctx, sampleKey(t, "access"), other), fault.Conflict)
+	wantKind(t, saveKeys(ctx, s, sampleKey(t, "access"), other), fault.Conflict)
 	got, err := s.Keys(ctx)
 	must(t, err)
 	wantEqual(t, "keys", got, []key.Key{k})
+}
+
+// saveKeys saves keys as who has just looked.
+func saveKeys(ctx context.Context, s Store, keys ...key.Key) error {
+	seen, err := s.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	return s.SaveKeys(ctx, seen, keys...)
+}
+
+func testKeysPlannedAtOnce(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	const nodes = 8
+	for round := range 3 {
+		seen, err := s.Keys(ctx)
+		must(t, err)
+		slices.Reverse(seen)
+		errs := make([]error, nodes)
+		var all sync.WaitGroup
+		for i := range nodes {
+			k := sampleKey(t, "access")
+			all.Go(func() { errs[i] = s.SaveKeys(ctx, seen, k) })
+		}
+		all.Wait()
+		saved := 0
+		for _, err := range errs {
+			if err == nil {
+				saved++
+				continue
+			}
+			wantKind(t, err, fault.Conflict)
+		}
+		keys, err := s.Keys(ctx)
+		must(t, err)
+		if saved != 1 || len(keys) != round+1 {
+			t.Fatalf("round %d: %d of %d were saved, the store has %d keys", round, saved, nodes, len(keys))
+		}
+	}
+	seen, err := s.Keys(ctx)
+	must(t, err)
+	retired := seen[0]
+	retired.Retire = retired.Retire.Add(time.Minute)
+	must(t, s.SaveKeys(ctx, seen, retired))
+	wantKind(t, s.SaveKeys(ctx, seen, sampleKey(t, "access")), fault.Conflict)
 }
 
 func testAppsRoundTrip(t *testing.T, open Opener) {

@@ -28,7 +28,7 @@ func testLeasedAppend(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	begin(t, s, "cnv_1", "cnv_2")
 	for _, id := range []chat.ID{"cnv_1", "cnv_2"} {
-		must(t, s.SetContext(ctx, id, json.RawMessage(`{"step":"<1>"}`)))
+		must(t, s.MergeContext(ctx, id, json.RawMessage(`{"step":"<1>"}`), chat.Page))
 	}
 	// Half a millisecond is not kept, and not told.
 	drafts, at := []chat.Draft{botDraft("b"), userDraft("a"), userDraft("c")}, epoch.Add(500*time.Microsecond)

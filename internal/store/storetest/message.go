@@ -115,7 +115,7 @@ func testPages(t *testing.T, open Opener) {
 	}
 }
 
-func testLastSeqs(t *testing.T, open Opener) {
+func testStands(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	begin(t, s, "cnv_0", "cnv_1", "cnv_2", "cnv_\"%")
 	say(t, s, "cnv_1", "a")
@@ -123,26 +123,26 @@ func testLastSeqs(t *testing.T, open Opener) {
 	say(t, s, "cnv_\"%", "a", "b")
 	for _, tc := range []struct {
 		ids  []chat.ID
-		want map[chat.ID]int64
+		want map[chat.ID]chat.Stand
 	}{
-		{nil, map[chat.ID]int64{}},
-		{[]chat.ID{"cnv_2"}, map[chat.ID]int64{"cnv_2": 3}},
+		{nil, map[chat.ID]chat.Stand{}},
+		{[]chat.ID{"cnv_2"}, map[chat.ID]chat.Stand{"cnv_2": {Last: 3}}},
 		{
 			[]chat.ID{"cnv_2", "cnv_0", "unknown", "cnv_\"%", "", "cnv_2"},
-			map[chat.ID]int64{"cnv_2": 3, "cnv_0": 0, "cnv_\"%": 2},
+			map[chat.ID]chat.Stand{"cnv_2": {Last: 3}, "cnv_0": {}, "cnv_\"%": {Last: 2}},
 		},
 	} {
-		got, err := s.LastSeqs(ctx, tc.ids)
+		got, err := s.Stands(ctx, tc.ids)
 		must(t, err)
-		wantEqual(t, fmt.Sprintf("last numbers of %q", tc.ids), got, tc.want)
+		wantEqual(t, fmt.Sprintf("stands of %q", tc.ids), got, tc.want)
 	}
 	many := make([]chat.ID, 5000)
 	for i := range many {
 		many[i] = chat.ID(fmt.Sprint("cnv_", i))
 	}
-	got, err := s.LastSeqs(ctx, many)
+	got, err := s.Stands(ctx, many)
 	must(t, err)
-	wantEqual(t, "last numbers of many", got, map[chat.ID]int64{"cnv_0": 0, "cnv_1": 1, "cnv_2": 3})
+	wantEqual(t, "stands of many", got, map[chat.ID]chat.Stand{"cnv_0": {}, "cnv_1": {Last: 1}, "cnv_2": {Last: 3}})
 }
 
 // testAppendRace writes one conversation from many sides while others read it. Each
@@ -350,7 +350,7 @@ func testChatVersion(t *testing.T, open Opener) {
 	must(t, s.AddConversation(ctx, sampleConversation("cnv_1"), true))
 	say(t, s, "cnv_1", "a")
 	must(t, s.SetRead(ctx, "cnv_1", 1))
-	must(t, s.SetContext(ctx, "cnv_1", nil))
+	must(t, s.MergeContext(ctx, "cnv_1", json.RawMessage(`{"a":1}`), chat.Server))
 	finishAll(t, s, "echo")
 	after, err := s.Version(ctx)
 	must(t, err)

@@ -40,7 +40,8 @@ func sampleApp(id app.ID) app.App {
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 		Origins:         []string{"https://shop.example", "https://b.example:8443"},
 		Audience:        "https://chat.example", SessionAlgorithm: jose.HS256, AccessAlgorithm: jose.ES256,
-		Scopes: []string{"chat", "orders:read"},
+		Scopes:    []string{"chat", "orders:read"},
+		Connector: "who-is-it", Cookies: []string{"sid", "region"},
 		Secrets: []app.Secret{
 			{ID: "s2", Hash: sha256.Sum256([]byte("b")), Sealed: "sealed", NotBefore: epoch, NotAfter: epoch.Add(time.Hour)},
 			{ID: "s1", Hash: sha256.Sum256([]byte("a")), NotBefore: epoch},

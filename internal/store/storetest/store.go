@@ -18,7 +18,7 @@ import (
 // interfaces of the packages that use it.
 type Store interface {
 	Keys(ctx context.Context) ([]key.Key, error)
-	SaveKeys(ctx context.Context, keys ...key.Key) error
+	SaveKeys(ctx context.Context, seen []key.Key, keys ...key.Key) error
 
 	Apps(ctx context.Context) ([]app.App, error)
 	AddApp(ctx context.Context, a app.App) error
@@ -41,6 +41,9 @@ type Store interface {
 	Consumers
 	Revocations
 	Entities
+	Secrets
+	SecureSessions
+	Standings
 
 	Version(ctx context.Context) (int64, error)
 	Ping(ctx context.Context) error
@@ -60,6 +63,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"a kid stands for one key":             testKidIsOneKey,
 		"a revocation stays":                   testRevocationStays,
 		"keys are saved all or none":           testKeysAllOrNone,
+		"of two plans for keys one is saved":   testKeysPlannedAtOnce,
 		"apps keep all that they are":          testAppsRoundTrip,
 		"an app is added once":                 testAppConflict,
 		"editing an app replaces its secrets":  testAppSecretsReplaced,
@@ -84,6 +88,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	maps.Copy(tests, consumerTests())
 	maps.Copy(tests, revocationTests())
 	maps.Copy(tests, entityTests())
+	maps.Copy(tests, secretTests())
+	maps.Copy(tests, secureSessionTests())
+	maps.Copy(tests, standingTests())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -215,8 +215,8 @@ func testFinish(t *testing.T, open Opener) {
 	say(t, s, "cnv_1", "a", "b")
 	say(t, s, "cnv_2", "a")
 	turns := lease(t, s, "echo", epoch)
-	doc := json.RawMessage(`{"step":2}`)
-	got, ended, err := s.FinishTurn(ctx, turns[0], []chat.Draft{botDraft("x"), botDraft("y")}, doc, epoch.Add(time.Second))
+	set, merged := json.RawMessage(`{"step":2}`), json.RawMessage(`{"n":1.0,"page":"<home>","step":2}`)
+	got, ended, err := s.FinishTurn(ctx, turns[0], []chat.Draft{botDraft("x"), botDraft("y")}, set, epoch.Add(time.Second))
 	must(t, err)
 	want := []chat.Message{
 		{Seq: 3, ID: "x", From: chat.FromBot, Body: botDraft("x").Body, At: epoch.Add(time.Second)},
@@ -229,13 +229,13 @@ func testFinish(t *testing.T, open Opener) {
 	wantEqual(t, "history", messageIDs(history(t, s, "cnv_1")), []string{"a", "b", "x", "y"})
 	next := lease(t, s, "echo", epoch.Add(time.Second))
 	wantTurns(t, "then", next, "cnv_1/2")
-	wantEqual(t, "context of the next turn", next[0].Context, doc)
+	wantEqual(t, "context of the next turn", next[0].Context, merged)
 	if got := finish(t, s, next[0], epoch.Add(time.Second)); len(got) != 0 {
 		t.Errorf("no reply became %v", got)
 	}
 	c, err := s.FindConversation(ctx, "cnv_1")
 	must(t, err)
-	wantEqual(t, "context that the last answer left", c.Context, doc)
+	wantEqual(t, "context that the last answer left", c.Context, merged)
 	other, err := s.FindConversation(ctx, "cnv_2")
 	must(t, err)
 	wantEqual(t, "the other's context", other.Context, sampleConversation("").Context)
@@ -271,7 +271,7 @@ func testFinishOnce(t *testing.T, open Opener) {
 	}
 	c, err := s.FindConversation(ctx, "cnv_1")
 	must(t, err)
-	wantEqual(t, "context", string(c.Context), fmt.Sprintf(`{"by":%q}`, all[2].ID))
+	wantEqual(t, "context", string(c.Context), fmt.Sprintf(`{"by":%q,"n":1.0,"page":"<home>"}`, all[2].ID))
 	wantTurns(t, "then", lease(t, s, "echo", epoch), "cnv_1/2")
 }
 

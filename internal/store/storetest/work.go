@@ -26,8 +26,8 @@ func testVersion(t *testing.T, open Opener) {
 		fails bool
 		moves bool
 	}{
-		{"save keys", func() error { return s.SaveKeys(ctx, k) }, false, true},
-		{"save keys again", func() error { return s.SaveKeys(ctx, k) }, false, true},
+		{"save keys", func() error { return saveKeys(ctx, s, k) }, false, true},
+		{"save keys again", func() error { return saveKeys(ctx, s, k) }, false, true},
 		{"add app", func() error { return s.AddApp(ctx, sampleApp("shop")) }, false, true},
 		{"add app in vain", func() error { return s.AddApp(ctx, sampleApp("shop")) }, true, false},
 		{"edit app", func() error { return s.EditApp(ctx, "shop", func(*app.App) error { return nil }) }, false, true},
@@ -118,7 +118,7 @@ func familyID(i int) token.FamilyID { return token.FamilyID(fmt.Sprintf("f%03d",
 func testReopen(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
 	k, a, u, f := sampleKey(t, "access"), sampleApp("shop"), sampleUser("u1", "alice"), sampleFamily("f")
-	must(t, s.SaveKeys(ctx, k))
+	must(t, saveKeys(ctx, s, k))
 	must(t, s.AddApp(ctx, a))
 	must(t, s.AddUser(ctx, u))
 	must(t, s.AddFamily(ctx, f))

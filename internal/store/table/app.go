@@ -22,7 +22,7 @@ func (t *Tables) Apps(ctx context.Context) (all []app.App, err error) {
 func (t *Tables) readApps(ctx context.Context, q Querier, what string, id app.ID) ([]app.App, error) {
 	apps, err := collect(ctx, t, q, what, scanApp, `
 		SELECT id, name, disabled, created, identity, trusted_networks, origins, audience,
-			session_algorithm, access_algorithm, scopes, public
+			session_algorithm, access_algorithm, scopes, public, connector, cookies
 		FROM apps WHERE ?1 = '' OR id = ?1 ORDER BY created, id`, string(id))
 	if err != nil {
 		return nil, err
@@ -46,7 +46,8 @@ func (t *Tables) readApps(ctx context.Context, q Querier, what string, id app.ID
 func scanApp(r Rows) (a app.App, err error) {
 	err = r.Scan(&a.ID, &a.Name, &a.Disabled, (*Stamp)(&a.Created), &a.Identity,
 		(*List[netip.Prefix])(&a.TrustedNetworks), (*List[string])(&a.Origins), &a.Audience,
-		&a.SessionAlgorithm, &a.AccessAlgorithm, (*List[string])(&a.Scopes), &a.Public)
+		&a.SessionAlgorithm, &a.AccessAlgorithm, (*List[string])(&a.Scopes), &a.Public,
+		&a.Connector, (*List[string])(&a.Cookies))
 	return a, err
 }
 
@@ -66,8 +67,8 @@ func (t *Tables) AddApp(ctx context.Context, a app.App) error {
 	return t.db.Change(ctx, "add app", func(ctx context.Context, tx Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO apps (name, disabled, created, identity, trusted_networks, origins, audience,
-				session_algorithm, access_algorithm, scopes, public, id)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
+				session_algorithm, access_algorithm, scopes, public, connector, cookies, id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
 		if _, there := t.db.Taken(err); there {
 			return fault.Newf(fault.Conflict, "app %s exists already", a.ID)
 		}
@@ -96,7 +97,8 @@ func (t *Tables) EditApp(ctx context.Context, id app.ID, edit func(*app.App) err
 		a.ID = id
 		_, err = tx.ExecContext(ctx, `
 			UPDATE apps SET name = ?, disabled = ?, created = ?, identity = ?, trusted_networks = ?, origins = ?,
-				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ?, public = ? WHERE id = ?`, appColumns(a)...)
+				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ?, public = ?,
+				connector = ?, cookies = ? WHERE id = ?`, appColumns(a)...)
 		if err != nil {
 			return err
 		}
@@ -109,7 +111,8 @@ func appColumns(a *app.App) []any {
 	return []any{
 		a.Name, a.Disabled, Stamp(a.Created), a.Identity,
 		List[netip.Prefix](a.TrustedNetworks), List[string](a.Origins), a.Audience,
-		a.SessionAlgorithm, a.AccessAlgorithm, List[string](a.Scopes), a.Public, a.ID,
+		a.SessionAlgorithm, a.AccessAlgorithm, List[string](a.Scopes), a.Public,
+		a.Connector, List[string](a.Cookies), a.ID,
 	}
 }
 

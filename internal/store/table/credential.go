@@ -22,7 +22,7 @@ const (
 
 	selectCredential = `SELECT ` + credentialFields + fromCredentials
 
-	selectByName = selectCredential + ` WHERE c.id = ?1 OR c.n = ?2 OR c.key = ?3 ORDER BY c.id = ?1 DESC, c.n = ?2 DESC LIMIT 1`
+	selectByName = selectCredential + ` WHERE c.id = ?1 OR c.n = ?2 OR c.key = ?3 ORDER BY COALESCE(c.id = ?1, FALSE) DESC, c.n = ?2 DESC LIMIT 1`
 	selectPage   = selectCredential + ` WHERE c.n > ? ORDER BY c.n LIMIT ?`
 	selectPageOf = selectCredential + ` WHERE c.consumer = (SELECT n FROM consumers WHERE id = ?) AND c.n > ? ORDER BY c.n LIMIT ?`
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 func note(seq int64, size int) chat.Message {
@@ -20,7 +21,7 @@ func note(seq int64, size int) chat.Message {
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ size, fit int }{
-		"many frames": {10, maxQueued},
+		"many frames": {10, socket.MaxQueued},
 		"many bytes":  {60 << 10, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -31,16 +32,16 @@ func TestSlowReader(t *testing.T) {
 				conn.Message(note(1, tc.size))
 				time.Sleep(time.Second) // the writer has it in its hands
 				for i := range tc.fit {
-					if conn.out.over() {
+					if conn.out.Over() {
 						t.Fatalf("closed at %d messages, want %d", i, tc.fit)
 					}
 					conn.Message(note(int64(i+2), tc.size))
 				}
-				if conn.out.over() || conn.Free() != 0 {
-					t.Fatalf("over %v, free %d; want a full queue", conn.out.over(), conn.Free())
+				if conn.out.Over() || conn.Free() != 0 {
+					t.Fatalf("over %v, free %d; want a full queue", conn.out.Over(), conn.Free())
 				}
 				conn.Message(note(9999, tc.size))
-				if !conn.out.over() {
+				if !conn.out.Over() {
 					t.Fatal("a full queue takes more")
 				}
 				conn.Message(note(10_000, 1))
@@ -60,7 +61,7 @@ func TestReaderThatStops(t *testing.T) {
 		c.hello("ann")
 		conn := w.engine.sink().(*conn)
 		conn.Message(note(1, 10))
-		time.Sleep(writeTimeout + time.Second)
+		time.Sleep(socket.WriteTimeout + time.Second)
 		if n := w.Conns(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
@@ -93,7 +94,7 @@ func TestCatchUp(t *testing.T) {
 				first := w.dial()
 				id := chat.ID(first.hello("ann")["conversation"].(string))
 				_ = first.conn.Close()
-				const n = 3 * maxQueued
+				const n = 3 * socket.MaxQueued
 				for i := range n {
 					d := chat.Draft{ID: fmt.Sprint("m", i), From: chat.FromBot, Body: []byte(`"x"`)}
 					if _, _, err := w.store.AppendMessages(t.Context(), id, []chat.Draft{d}, time.Now(), time.Time{}); err != nil {
@@ -107,8 +108,12 @@ func TestCatchUp(t *testing.T) {
 					if i%100 == 0 {
 						time.Sleep(pause)
 					}
-					if m := c.want("message"); m["seq"] != float64(i+1) {
-						t.Fatalf("message %v, want %d", m, i+1)
+					m := c.next()
+					if m["type"] == "session" { // a newer state, now and then
+						m = c.next()
+					}
+					if m["type"] != "message" || m["seq"] != float64(i+1) {
+						t.Fatalf("got %v, want message %d", m, i+1)
 					}
 				}
 				c.wantQuiet()
@@ -130,17 +135,47 @@ func TestBrokenMessage(t *testing.T) {
 	})
 }
 
-func TestQueueAtRest(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		c := w.dial()
-		c.hello("ann")
-		c.send("m1")
-		time.Sleep(time.Second)
-		q := &w.engine.sink().(*conn).out
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if q.frames != nil || q.bytes != 0 || q.writing {
-			t.Errorf("a queue at rest has %d frames of %d bytes, writing %v", cap(q.frames), q.bytes, q.writing)
+// tap is a line from which a test takes one frame at a time.
+type tap chan socket.Frame
+
+func (t tap) Write(f socket.Frame) error { t <- f; return nil }
+func (tap) Cut()                         {}
+
+// until takes all frames before one that is pushed now.
+func (t tap) until(c *conn) (texts []string) {
+	c.push(socket.Text, []byte("mark"))
+	for f := range t {
+		if string(f.Data) == "mark" {
+			break
 		}
-	})
+		texts = append(texts, string(f.Data))
+	}
+	return texts
+}
+
+// TestDeltaGivesWay fills a connection's queue: parts of a message that is being written
+// are left out then, for good, and the connection stays.
+func TestDeltaGivesWay(t *testing.T) {
+	t.Parallel()
+	line := make(tap)
+	c := &conn{out: socket.Queue{Line: line}}
+	for range 10 * socket.MaxQueued {
+		c.Delta("bot_1", "x")
+	}
+	if c.out.Over() || c.Free() != 0 {
+		t.Fatalf("over %t, free %d; want a full queue", c.out.Over(), c.Free())
+	}
+	got := line.until(c)
+	if len(got) == 0 || len(got) >= socket.MaxQueued {
+		t.Fatalf("%d frames waited", len(got))
+	}
+	if want := `{"type":"delta","id":"bot_1","text":"x"}`; got[0] != want {
+		t.Errorf("frame %s, want %s", got[0], want)
+	}
+	c.Delta("bot_1", "y")
+	c.Delta("bot_2", "z")
+	if got := line.until(c); len(got) != 1 || got[0] != `{"type":"delta","id":"bot_2","text":"z"}` {
+		t.Errorf("behind the hole: %q, want the next message's alone", got)
+	}
+	c.out.Wait()
 }

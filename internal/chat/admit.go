@@ -1,0 +1,102 @@
+package chat
+
+import (
+	"context"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+const (
+	// retryBusy is the wait that is recommended to who is refused for want of room.
+	retryBusy = time.Second
+	// commitWithin is how long a message waits for its commit: less than the lease of the
+	// worker that was hired for it.
+	commitWithin = 5 * time.Second
+)
+
+// busy refuses what comes when there is too much.
+func busy(msg string) *fault.Error {
+	return &fault.Error{Kind: fault.Unavailable, Code: "busy", Msg: msg, RetryAfter: retryBusy}
+}
+
+// errEnded refuses what is said in a conversation that is over.
+var errEnded = &fault.Error{
+	Kind: fault.Conflict, Code: "conversation_ended", RetryAfter: retryBusy,
+	Msg: "the conversation has ended: connect again to begin the next",
+}
+
+// send is a message on its way into the order.
+type send struct {
+	session *Session
+	draft   Draft
+}
+
+// size is what a send counts for in Limits.Queue.
+func (s send) size() int64 { return int64(len(s.draft.Body)+len(s.draft.ID)) + 256 }
+
+// refusal is why a send may not wait for its commit; nil if it may, and then it counts
+// until it is released. Nothing here asks the store or waits. The room is locked.
+func (r *room) refusal(s send) *fault.Error {
+	e, with, user := r.engine, r.with, s.session.conv.User
+	if len(s.session.pending) >= e.c.Limits.Window {
+		return &fault.Error{Kind: fault.Limited, Msg: "too many messages are on the way", RetryAfter: retryBusy}
+	}
+	r.hold(s, 1)
+	now, why := e.c.Clock(), (*fault.Error)(nil)
+	switch {
+	case e.queued.Load() > e.c.Limits.Queue || e.sends.Load() > e.c.Limits.Sends:
+		why = busy("too many messages wait")
+	case with.sends.Load()+with.owed.Load() > int64(with.Waiting):
+		why = busy("the bot has too many messages to answer")
+	default:
+		if ok, wait := e.rate.Allow(user.Issuer+"\x00"+user.Subject, now); !ok {
+			why = &fault.Error{Kind: fault.Limited, Msg: "too many messages", RetryAfter: wait}
+		} else if ok, wait := with.rate.Allow("", now); !ok {
+			why = busy("the bot has too many messages to answer")
+			why.RetryAfter = wait
+		}
+	}
+	if why != nil {
+		r.hold(s, -1)
+	}
+	return why
+}
+
+// hold counts a send in, or with -1 out.
+func (r *room) hold(s send, sign int64) {
+	r.engine.queued.Add(sign * s.size())
+	r.engine.sends.Add(sign)
+	r.with.sends.Add(sign)
+}
+
+func (r *room) release(batch []send) {
+	for _, s := range batch {
+		r.hold(s, -1)
+	}
+}
+
+// choosy tells whether each message is decided on by itself.
+func (r *room) choosy() bool {
+	return r.engine.c.Gate != nil || r.with.ended(r.began, r.engine.c.Clock())
+}
+
+// admit decides on a message. One that was committed before is let through whatever there
+// is against it by now: the store has it, and who sent it again has missed the answer.
+func (r *room) admit(ctx context.Context, d Draft) error {
+	e := r.engine
+	if _, err := e.c.Store.FindMessage(ctx, r.id, d.ID); fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	if r.with.ended(r.began, e.c.Clock()) {
+		return errEnded
+	}
+	if e.c.Gate == nil {
+		return nil
+	}
+	c, err := e.c.Store.FindConversation(ctx, r.id) // as it is now
+	if err != nil {
+		return err
+	}
+	return e.c.Gate.Admit(ctx, &c, d)
+}

@@ -1,0 +1,88 @@
+package securesession
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/carnetproject/carnet/internal/connector"
+)
+
+// NewBaas returns the authorizer of type baas: the API that a connector calls. The call
+// takes no longer than the policy's Timeout.
+func NewBaas(p *Policy, c *connector.Client) Authorizer { return &baas{p, c} }
+
+type baas struct {
+	policy *Policy
+	client *connector.Client
+}
+
+func (b *baas) Revision() string { return b.client.Revision() }
+
+func (b *baas) Read(object json.RawMessage) (Inputs, bool) {
+	in, err := connector.ParseInput(object)
+	if err != nil {
+		return nil, true
+	}
+	values, missing := b.client.Reads(in)
+	inputs := make(Inputs, len(values))
+	for _, v := range values {
+		inputs[v.Name] = v.JSON
+	}
+	return inputs, len(missing) > 0
+}
+
+func (b *baas) Check(ctx context.Context, s Subject) Answer {
+	ctx, cancel := context.WithTimeout(ctx, b.policy.Timeout)
+	defer cancel()
+	in, err := connector.ParseInput(s.Context)
+	if err != nil {
+		return Answer{Class: Misconfigured, Detail: string(connector.MappingError)}
+	}
+	return b.answer(b.client.Execute(ctx, connector.Call{Input: in, Actor: s.Actor}))
+}
+
+// answer makes of a call's result what it says about the user.
+func (b *baas) answer(r connector.Result) Answer {
+	found := response{status: r.Status}
+	if r.Err != nil {
+		found.code = string(r.Err.Code)
+	}
+	a := Answer{Class: b.policy.classify(found), Detail: found.detail()}
+	if r.Err != nil {
+		a.RetryAfter = min(r.Err.RetryAfter, maxRetryAfter)
+	}
+	if a.Class != Yes {
+		return a
+	}
+	if r.MaxAge != connector.NoMaxAge {
+		a.MaxAge, a.Bounded = r.MaxAge, true
+	}
+	if err := a.output(r); err != nil {
+		return Answer{Class: Misconfigured, Detail: string(connector.MappingError)}
+	}
+	return a
+}
+
+// output takes over what the connector's mapping made of the response, if it has one.
+func (a *Answer) output(r connector.Result) error {
+	members := map[string]any{}
+	if r.Response != nil {
+		object, ok := r.Response.(map[string]any)
+		if !ok {
+			return errNoObject
+		}
+		members = object
+	}
+	if r.Headers != nil {
+		members["headers"] = r.Headers
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	if _, ok := members["state"]; ok {
+		return errState
+	}
+	var err error
+	a.Output, err = json.Marshal(members)
+	return err
+}

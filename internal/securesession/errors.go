@@ -1,0 +1,35 @@
+package securesession
+
+import (
+	"errors"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/fault"
+)
+
+var (
+	errTrailing = errors.New("more than one JSON value")
+	errNoObject = errors.New("the mapping makes no object")
+	errState    = errors.New(`the mapping writes "state", which is not its own`)
+)
+
+// refusalOf is what the sender of a blocked message is told. The reason is in its chain.
+// Nothing of what the authorizer said is.
+func refusalOf(why Reason, retry time.Duration) *fault.Error {
+	e := &fault.Error{Kind: fault.Unavailable, RetryAfter: retry, Err: why}
+	switch why {
+	case Unauthorized:
+		e.Kind, e.Msg = fault.Denied, "the session is not authorized"
+	case CredentialMissing:
+		e.Kind, e.Msg = fault.Denied, "the session lacks a credential"
+	case Restricted:
+		e.Kind, e.Msg = fault.Denied, "too many refusals"
+	case Busy:
+		e.Msg = "too many messages wait for the session to be verified"
+	case NotRunning:
+		e.Msg = "the bot takes no messages"
+	case Unavailable:
+		e.Msg = "the session cannot be verified now"
+	}
+	return e
+}

@@ -1,0 +1,202 @@
+package securesession
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// session does for one conversation what its machine wants.
+type session struct {
+	gate   *Gate
+	key    Key
+	claims int // who is about to use it, under the gate's lock
+
+	mu      sync.Mutex
+	machine *Machine
+	tickets map[uint64]*Ticket // of messages without an answer
+	last    uint64
+	ops     []op
+	working bool
+	guard   *Guard
+	used    time.Time
+
+	// The print of the last context, since most messages come with the same one.
+	of       [32]byte // hash of the context; zero: none yet
+	revision string   // of the authorizer
+	print    Print
+	missing  bool
+}
+
+// op is an action that takes time, with what it needs.
+type op struct {
+	action  Action
+	guard   *Guard
+	subject Subject // of a Call
+}
+
+// Ticket is a message's place in the queue.
+type Ticket struct {
+	ask     Ask
+	session *session // nil: there is nothing to leave
+	id      uint64
+	verdict chan error
+}
+
+// Wait returns the verdict; see [Gate.Admit]. It is called once.
+func (t *Ticket) Wait(ctx context.Context) error {
+	select {
+	case err := <-t.verdict:
+		return err
+	default:
+	}
+	select {
+	case err := <-t.verdict:
+		return err
+	case <-ctx.Done():
+		if t.session != nil {
+			t.session.leave(t)
+		}
+		return ctx.Err()
+	}
+}
+
+// enter gives a message to the machine.
+func (s *session) enter(guard *Guard, t *Ticket) {
+	s.mu.Lock()
+	defer s.release()
+	s.last++
+	t.session, t.id = s, s.last
+	s.tickets[t.id] = t
+	m := Message{ID: t.id, Stopped: guard.Stopped}
+	if !m.Stopped {
+		m.Print, m.Missing = s.look(guard, t.ask.Context)
+		s.guard = guard
+		s.machine.Govern(guard.Policy)
+	}
+	s.step(m)
+}
+
+// release ends what [Gate.session] began, and unlocks.
+func (s *session) release() {
+	s.mu.Unlock()
+	s.gate.mu.Lock()
+	s.claims--
+	s.gate.mu.Unlock()
+}
+
+// look is the print of a context under guard, and whether that lacks something.
+func (s *session) look(guard *Guard, object []byte) (Print, bool) {
+	of, revision := sha256.Sum256(object), guard.Authorizer.Revision()
+	if of != s.of || guard != s.guard || revision != s.revision {
+		in, missing := guard.Authorizer.Read(object)
+		s.print = Print{Inputs: fingerprint(s.gate.c.Key, in), Revision: guard.Policy.Revision(revision)}
+		s.of, s.revision, s.missing = of, revision, missing
+	}
+	return s.print, s.missing
+}
+
+func (s *session) leave(t *Ticket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tickets[t.id] == t {
+		delete(s.tickets, t.id)
+		s.step(Leave{t.id})
+	}
+}
+
+func (s *session) forget() {
+	s.mu.Lock()
+	defer s.release()
+	s.step(End{})
+}
+
+// abandon is stop for who does not hold the lock.
+func (s *session) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop()
+}
+
+// idle tells whether nothing is under way.
+func (s *session) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.quiet()
+}
+
+func (s *session) quiet() bool { return s.machine.Idle() && !s.working }
+
+// stale tells whether nothing is under way, and what is known is of no use any more.
+func (s *session) stale(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.quiet() && now.After(s.used.Add(s.machine.policy.Keep()))
+}
+
+// step gives the machine an event and does what it wants. The session is locked.
+func (s *session) step(e Event) {
+	now := s.gate.c.Clock()
+	s.used = now
+	for _, a := range s.machine.Step(now, e) {
+		switch a := a.(type) {
+		case Pass:
+			s.settle(a.ID, Decision{Source: a.Source, At: now}, nil)
+		case Block:
+			s.settle(a.ID, Decision{Reason: a.Reason, Source: a.Source, At: now}, refusalOf(a.Reason, a.RetryAfter))
+		case Tell:
+			s.gate.c.Notify(s.key.Conversation, s.machine.policy.notice(a))
+		case Call:
+			s.ops = append(s.ops, op{a, s.guard, s.tickets[a.Message].ask.Subject})
+		default:
+			s.ops = append(s.ops, op{action: a, guard: s.guard})
+		}
+	}
+	if len(s.ops) > 0 && !s.working {
+		if s.working = s.gate.crew.start(s.work); !s.working {
+			s.stop()
+		}
+	}
+}
+
+// stop answers who waits, since nothing runs that would, and begins anew.
+func (s *session) stop() {
+	for id, t := range s.tickets {
+		t.verdict <- refusalOf(Unavailable, time.Second)
+		delete(s.tickets, id)
+	}
+	s.ops, s.machine = nil, NewMachine(s.machine.policy)
+}
+
+func (s *session) settle(id uint64, d Decision, refusal error) {
+	t := s.tickets[id]
+	delete(s.tickets, id)
+	d.Key, d.Message = s.key, t.ask.Message
+	s.gate.c.Observer.Decided(d)
+	t.verdict <- refusal
+}
+
+// The texts that a user is shown if the configuration has none.
+const (
+	signIn   = "You need to sign in to continue."
+	tryLater = "We can't verify your session right now. Please try again."
+	waitABit = "Too many attempts. Please wait a while."
+)
+
+// notice is what the user sees. The configured text is for who has no valid session: a
+// failure of ours does not ask anybody to sign in.
+func (p *Policy) notice(t Tell) Notice {
+	n := Notice{Standing: t.Standing, Reason: t.Reason, RetryAfter: t.RetryAfter}
+	switch {
+	case t.Standing == Unverified:
+		n.Message = tryLater
+	case t.Reason == Restricted:
+		n.Message = waitABit
+	case t.Standing == Locked && p.Message != "":
+		n.Message = p.Message
+	case t.Standing == Locked:
+		n.Message = signIn
+	}
+	return n
+}

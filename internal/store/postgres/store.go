@@ -1,0 +1,97 @@
+// Package postgres keeps Carnet's state in PostgreSQL, which any number of nodes share.
+//
+// A write that returned nil is committed, with synchronous_commit on. One that returned
+// an error is not, but for one case that no client of a server can tell: the connection
+// broke while the server answered the commit. So whoever tries again must find out, as
+// all of Carnet's writes do.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/carnetproject/carnet/internal/store/table"
+)
+
+// The bounds of what one node asks of the server.
+const (
+	defaultConns     = 16
+	statementTimeout = 10 * time.Second
+	lockTimeout      = 5 * time.Second
+	idleTimeout      = 15 * time.Second // of a transaction whose node says nothing
+	connectTimeout   = 5 * time.Second
+	// commitTimeout bounds a transaction whose caller has gone.
+	commitTimeout = 15 * time.Second
+)
+
+// Store is an open database. Safe for concurrent use.
+type Store struct {
+	*table.Tables
+
+	pool *pgxpool.Pool
+	db   *sql.DB // over the pool
+}
+
+// Open connects to the server at url (postgres://user@host/database, with the options
+// of libpq and pool_max_conns, 16 by default) and brings the schema up to date: of nodes
+// that start at once one does. A schema that is too new for this program is refused.
+func Open(ctx context.Context, url string) (*Store, error) {
+	s, err := connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, s.db); err != nil {
+		return nil, errors.Join(explain("store", err), s.Close())
+	}
+	if s.Tables, err = table.New(ctx, database{s.db}); err != nil {
+		return nil, errors.Join(explain("store", err), s.Close())
+	}
+	return s, nil
+}
+
+// connect opens the pool, which has no connection yet.
+func connect(ctx context.Context, url string) (*Store, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The parser's error may quote the URL, and that a password.
+		return nil, errors.New("must be postgres://[user[:password]@]host[:port]/database")
+	}
+	if c.MaxConns <= 4 { // what pgx takes for two processors
+		c.MaxConns = defaultConns
+	}
+	if c.ConnConfig.ConnectTimeout == 0 {
+		c.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	for name, value := range map[string]string{
+		"application_name":                    "carnet",
+		"statement_timeout":                   milliseconds(statementTimeout),
+		"lock_timeout":                        milliseconds(lockTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
+		"synchronous_commit":                  "on",
+		"timezone":                            "UTC",
+	} {
+		if c.ConnConfig.RuntimeParams[name] == "" {
+			c.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, explain("store", err)
+	}
+	return &Store{pool: pool, db: stdlib.OpenDBFromPool(pool)}, nil
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// Close closes the connections. Call it after Run has returned.
+func (s *Store) Close() error {
+	err := s.db.Close()
+	s.pool.Close()
+	return err
+}
