@@ -2,9 +2,10 @@
 GO        ?= go
 DATA      ?= data
 FUZZTIME  ?= 10s
+SOAK      ?= 10m
 BIN       := $(CURDIR)/.bin
 
-.PHONY: run test lint bench tools setup fmt unit web fuzz
+.PHONY: run test lint bench soak tools setup fmt unit web fuzz
 
 run: ## start carnet with a demo on an embedded store in $(DATA)
 	@$(GO) run ./cmd/carnet serve --demo --data $(DATA)
@@ -30,6 +31,9 @@ fuzz: ## $(FUZZTIME) for each fuzz target
 
 lint: fmt ## the slow linters too; builds golangci-lint on first use
 	@scripts/lint
+
+soak: ## torment a node for $(SOAK) and look whether a message was lost; SEED=n chooses as that run did
+	@SOAK=$(SOAK) SEED=$(SEED) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/carnet
 
 bench: ## figures beside references of the same run; ONLY=regexp for a part
 	@scripts/setup-bench

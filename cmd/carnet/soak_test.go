@@ -1,0 +1,107 @@
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/soak"
+)
+
+// tormented is a node that a soak may treat as it likes.
+type tormented struct{ *node }
+
+func (n tormented) Address() string { return strings.TrimPrefix(n.public, "http://") }
+
+func (n tormented) Start() error {
+	n.serve()
+	return nil
+}
+
+func (n tormented) Kill() error {
+	n.stop(os.Kill)
+	return nil
+}
+
+func (n tormented) Pause() error  { return n.cmd.Process.Signal(syscall.SIGSTOP) }
+func (n tormented) Resume() error { return n.cmd.Process.Signal(syscall.SIGCONT) }
+
+// TestSoak torments a node, its connections and its bot for about half a minute, or as
+// long as the variable SOAK says, and looks whether anybody has lost a message by it.
+// SEED repeats what chance has chosen.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	if text := os.Getenv("SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("SEED: %v", err)
+		}
+	}
+	c := soak.Config{
+		Faults: 16 * time.Second, Calm: 9 * time.Second, Kills: 1500 * time.Millisecond, // a killed node's turns are taken over after 15 s
+		Seed: seed, Log: t.Logf,
+		BotSecret: botSecret, BotToken: "a-token-for-pushes-0123456789",
+	}
+	if text := os.Getenv("SOAK"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatalf("SOAK: %v", err)
+		}
+		c.Faults, c.Calm, c.Kills, c.Patience = d, min(d/2, 15*time.Second), 12*time.Second, 3*time.Minute
+	}
+	n := newNode(t, "CARNET_LOG_LEVEL=error", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none",
+		"CARNET_CHAT_CONNECTIONS_PER_IP=100000", "CARNET_CHAT_CONNECTS_PER_IP=none", "CARNET_CHAT_SENDS_PER_USER=none",
+		"CARNET_TOKENS_STS_TTL=6s")
+	n.secret("bot", c.BotSecret)
+	n.secret("push", c.BotToken)
+	credentials := n.credentials("soak", "--identity", "trusted")
+	c.App, c.Secret = credentials["client_id"], credentials["client_secret"]
+	c.Nodes = []soak.Node{tormented{n}}
+	run, err := soak.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.file(`
+chat:
+  bots:
+    ` + soak.BotName + `:
+      type: webhook
+      url: http://` + run.Bot() + `
+      secret: srn:vault::default:secret:bot
+      token: srn:vault::default:secret:push
+      timeout: 2s
+      give_up_after: 1h
+      attempts: 1000
+`)
+	record, err := run.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := soak.Check(record)
+	for i, w := range wrong {
+		if i == 30 {
+			t.Errorf("… and %d more", len(wrong)-i)
+			break
+		}
+		t.Error(w)
+	}
+	if t.Failed() {
+		t.Errorf("SEED=%d", seed)
+	}
+}
+
+// credentials registers an app and reads what is printed of it.
+func (n *node) credentials(args ...string) map[string]string {
+	n.t.Helper()
+	values := map[string]string{}
+	for line := range strings.Lines(n.carnet(append([]string{"apps", "add"}, args...)...)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[name] = value
+	}
+	return values
+}
