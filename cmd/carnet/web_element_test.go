@@ -32,6 +32,8 @@ func TestElement(t *testing.T) {
 		"smallScreen": {(*stage).smallScreen, 320, 720, "", ""},
 		"states":      {(*stage).states, 500, 700, "", ""},
 		"locked":      {(*stage).locked, 500, 600, "", `<script>server.expires = 2</script>`},
+		"secure":      {(*stage).secure, 500, 720, "", ""},
+		"secureRTL":   {(*stage).secureRightToLeft, 320, 620, `dir="rtl"`, ""},
 		"standsStill": {(*stage).standsStill, 500, 600, "", ""},
 		"theme": {(*stage).theme, 500, 600, "", `<style>
 		carnet-chat { --carnet-accent: rgb(120, 0, 90); --carnet-on-accent: rgb(255, 255, 255); --carnet-bubble: rgb(240, 230, 250); --carnet-radius: 3px; color-scheme: light; }
@@ -118,8 +120,9 @@ func (s *stage) states() {
 			{"of the system", `server.say({text: "The bot is away until tomorrow."}, "system")`, `e(".system")`},
 			{"on its way", `(server.stores = false, e("textarea").value = "hello", e("textarea").dispatchEvent(new Event("input")), e(".send").click())`, `e("[data-state=pending]") && server.heard.at(-1).type === "send"`},
 			{"refused", `(server.tell({type: "nack", id: server.heard.at(-1).id, error: {code: "denied", title: "not now"}}), server.stores = true)`, `e("[data-state=failed]")`},
-			{"locked by a check", `server.tell({type: "secure", state: "locked", reason: "unauthorized", message: "Please sign in."})`, `e(".banner span").textContent === "Please sign in." && !e(".seal").hidden`},
-			{"secured", `server.tell({type: "secure", state: "secured", reason: "allowed"})`, `e(".banner").textContent === ""`},
+			{"locked by a check", `server.tell({type: "secure", state: "locked", reason: "unauthorized", message: "Please sign in."})`, `e(".note .words").textContent === "Please sign in." && !e(".seal").hidden`},
+			{"not checked", `server.tell({type: "secure", state: "unavailable", reason: "temporarily_unavailable", retry_after: 600})`, `e(".wait").textContent !== ""`},
+			{"secured", `server.tell({type: "secure", state: "secured", reason: "allowed"})`, `!e(".note").hasChildNodes()`},
 			{"without connection", `(server.down = true, server.drop(1006))`, `e(".banner").textContent !== ""`},
 			{"closed", `(server.down = false, document.querySelector("carnet-chat").connection.retry(), setTimeout(() => { server.tell({type: "error", error: {code: "denied", title: "this page may not talk to that bot"}}); server.drop(4403) }, 100))`, `e(".status").textContent === "Closed"`},
 			{"open again", `e(".banner button").click()`, `e(".status").textContent === "Online"`},
@@ -148,6 +151,59 @@ func (s *stage) locked() {
 	until(s.t, s.ctx, "the lock to open", element+`.querySelector(".status").textContent === "Online"`)
 	do(s.t, s.ctx, chromedp.KeyEvent("hi\r"))
 	said(s.t, s.ctx, "hi", 1)
+}
+
+// ask says something that a check of the session does not let through, for a reason.
+func (s *stage) ask(text, why string) {
+	s.run(`server.stores = false`)
+	say(s.t, s.ctx, text)
+	s.run(`server.tell({type: "nack", id: server.heard.at(-1).id, error: {code: "unauthorized", title: "the session is not authorized"}})`)
+	s.run(`server.tell({type: "secure", state: "locked", reason: "unauthorized", ` + why + `})`)
+	until(s.t, s.ctx, "the message to be blocked", element+`.querySelector("[data-state=blocked]") && `+element+`.querySelector(".note .words")`)
+}
+
+// secure locks a session and secures it, and takes pictures of both.
+func (s *stage) secure() {
+	s.converse(`{text: "Hello! What would you like to know?"}`, `{text: "When are you open?"}, "user"`, `{text: "Every day from **9** to **18**."}`)
+	s.ask("And how much is in my account?", `message: "Your accounts are **yours alone**: please [sign in](https://carnet.test/login) first."`)
+	for _, scheme := range []string{"dark", "light"} {
+		prefer(s.t, s.ctx, "prefers-color-scheme", scheme)
+		accessible(s.t, s.ctx, scheme+", locked by a check")
+	}
+	shoot(s.t, s.ctx, "element-locked")
+
+	s.run(`server.tell({type: "secure", state: "unavailable", reason: "temporarily_unavailable", retry_after: 2})`)
+	shown := element + `.querySelector("[data-state=blocked] button").checkVisibility()`
+	until(s.t, s.ctx, "nothing to send again before its time", `!`+shown)
+	until(s.t, s.ctx, "its time", shown)
+	s.run(`(server.stores = true, ` + element + `.querySelector("[data-state=blocked] button").click())`)
+	said(s.t, s.ctx, "And how much is in my account?", 1)
+	s.run(`server.tell({type: "secure", state: "secured", reason: "allowed"})`)
+	s.converse(`{text: "There are **1,204.50 €** in it."}`)
+	if ids := value[[]string](s.t, s.ctx, `server.heard.filter(f => f.type === "send").map(f => f.id)`); len(ids) != 2 || ids[0] != ids[1] {
+		s.t.Errorf("sent %q, want the same twice", ids)
+	}
+	accessible(s.t, s.ctx, "secured")
+	shoot(s.t, s.ctx, "element-secured")
+}
+
+// secureRightToLeft has a reason of markup, of which nothing may run.
+func (s *stage) secureRightToLeft() {
+	s.ask("أهلا", "message: `<TimelineMessage><TextMsg>سجل الدخول من فضلك</TextMsg><OptionCard><Option title=\"دخول\" url=\"https://carnet.test/login\"/><Option title=\"x\" url=\"javascript:pwned=1\"/></OptionCard><script>pwned=1</script><svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"pwned=1\"/><h:img xmlns:h=\"http://www.w3.org/1999/xhtml\" src=\"x\" onerror=\"pwned=1\"/></TimelineMessage>`")
+	accessible(s.t, s.ctx, "locked, right to left")
+	if value[bool](s.t, s.ctx, `"pwned" in window`) {
+		s.t.Error("markup was run")
+	}
+	for what, condition := range map[string]string{
+		"one link":          `JSON.stringify([...n.querySelectorAll("a, button, img, script")].map(e => e.href)) === '["https://carnet.test/login"]'`,
+		"nothing cut off":   `n.scrollWidth <= n.clientWidth && n.getBoundingClientRect().left >= 0`,
+		"Arabic from right": `getComputedStyle(n.querySelector(".words")).direction === "rtl"`,
+		"lock at the left":  element + `.querySelector(".seal").getBoundingClientRect().right < innerWidth / 2`,
+	} {
+		if !value[bool](s.t, s.ctx, `(() => { const n = `+element+`.querySelector(".note"); return `+condition+` })()`) {
+			s.t.Errorf("not so: %s", what)
+		}
+	}
 }
 
 // standsStill asks for less motion.

@@ -57,10 +57,9 @@ var bundles = []api.BuildOptions{
 		},
 	},
 	{ // for a script tag without type=module
-		Format:     api.FormatIIFE,
-		GlobalName: "Carnet",
+		Format: api.FormatIIFE,
 		EntryPointsAdvanced: []api.EntryPoint{
-			{InputPath: "sdk/src/index.ts", OutputPath: "sdk/carnet.global"},
+			{InputPath: "sdk/src/global.ts", OutputPath: "sdk/carnet.global"},
 		},
 	},
 }

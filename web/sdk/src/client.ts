@@ -2,6 +2,7 @@ import { Connection } from "./connection.ts";
 import { CarnetError } from "./error.ts";
 import { type Store, tabStorage } from "./memory.ts";
 import { bySocket } from "./socket.ts";
+import { byStream, either } from "./stream.ts";
 import { byTabs } from "./tabs.ts";
 
 export interface Options {
@@ -18,6 +19,12 @@ export interface Options {
   readonly conversation?: string | undefined;
   /** What the bot is told of the page: at most 10 KiB of JSON. */
   readonly context?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * When an anonymous visitor signs in, and assertion gives tokens of a known user then, the
+   * conversation goes on as that user's. For that the visitor's last token, which soon
+   * expires, is kept in storage.
+   */
+  readonly merge?: boolean | undefined;
   /** Load so many past messages (true: 20) and tell them as one history event. */
   readonly loadHistory?: boolean | number | undefined;
   /** true: https only. false: http too. Left out: http on this machine alone. */
@@ -29,7 +36,10 @@ export interface Options {
   readonly tabs?: "shared" | "own" | undefined;
   /** Where to keep what survives a reload, of this tab alone; null for nowhere. Left out: sessionStorage. */
   readonly storage?: Store | null | undefined;
-  /** For tests. Left out: the browser's. */
+  /**
+   * The only way to connect, for tests. Left out: the browser's, and where that does not
+   * get through, requests whose answers are streams.
+   */
   readonly WebSocket?: typeof WebSocket | undefined;
   /** Closes the connection when it fires. */
   readonly signal?: AbortSignal | undefined;
@@ -46,7 +56,8 @@ export function connect(options: Options): Connection {
   const base = address(options.url, options.requireHTTPS);
   const { bot, conversation, loadHistory = false } = options;
   const key = `carnet ${base} ${bot}${conversation ? " " + conversation : ""}`;
-  const dial = bySocket(options.WebSocket ?? WebSocket, `${base}/chat/v1/connect`.replace(/^http/, "ws"));
+  const socket = bySocket(options.WebSocket ?? WebSocket, `${base}/chat/v1/connect`.replace(/^http/, "ws"));
+  const dial = options.WebSocket ? socket : either(socket, byStream(base));
   return new Connection({
     dial: options.tabs === "shared" ? byTabs(dial, key) : dial,
     messagesURL: (id) => `${base}/chat/v1/conversations/${encodeURIComponent(id)}/messages`,
@@ -54,6 +65,7 @@ export function connect(options: Options): Connection {
     conversation,
     assertion: async () => options.assertion(),
     context: options.context,
+    merge: options.merge,
     history: loadHistory === true ? HISTORY : Number(loadHistory),
     store: options.storage === undefined ? tabStorage() : options.storage ?? undefined,
     key,

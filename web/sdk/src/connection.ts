@@ -1,13 +1,15 @@
 import { backoff } from "./backoff.ts";
+import { claimsOf } from "./claims.ts";
 import { Emitter } from "./emitter.ts";
 import { CarnetError, refused } from "./error.ts";
-import type { Events, State } from "./events.ts";
+import type { Events, Secure, State } from "./events.ts";
 import { Line, type LineSettings } from "./line.ts";
 import type { Hello } from "./link.ts";
 import { forget, type Memory, recall, remember, type Store } from "./memory.ts";
-import { Outbox, type Pending, type Receipt, type Sent } from "./outbox.ts";
+import { newID, Outbox, type Pending, type Receipt, type Sent } from "./outbox.ts";
 import { Partials } from "./partials.ts";
 import { Past, type Range } from "./past.ts";
+import { isBlock } from "./secure.ts";
 import { MAX_CONTEXT, type Message, type Page, type Refusal, type ServerFrame, unfit, type Welcome } from "./wire.ts";
 
 /** What connect has made of its options. */
@@ -16,6 +18,7 @@ export interface Settings extends LineSettings {
   readonly bot: string;
   readonly conversation: string | undefined;
   readonly context: Readonly<Record<string, unknown>> | undefined;
+  readonly merge: boolean | undefined;
   /** How many past messages to load; 0: none. */
   readonly history: number;
   readonly store: Store | undefined;
@@ -27,6 +30,13 @@ const ACK_WITHIN = 45_000;
 
 /** The server hears of typing no more often. */
 const TYPING_APART = 3_000;
+
+/** A change of the context that the server has not answered. */
+interface Change {
+  readonly set: Readonly<Record<string, unknown>>;
+  readonly resolve: () => void;
+  readonly reject: (e: CarnetError) => void;
+}
 
 /** A conversation of one page with one bot, over as many sockets as it takes. */
 export class Connection extends Emitter<Events> {
@@ -42,17 +52,19 @@ export class Connection extends Emitter<Events> {
   #historyDue: boolean;
   #readTo = 0;
   #typedAt = 0;
-  #context: Record<string, unknown> | undefined; // not told yet
-  #told: Record<string, unknown> | undefined; // by the last hello
+  #context: Settings["context"]; // not told yet
+  readonly #changes = new Map<string, Change>();
+  #merging = false; // the last hello shows the token of the visitor that the user was
+  #secure: Secure | undefined;
 
   /** Use connect. */
   constructor(settings: Settings) {
     super();
     this.#settings = settings;
     this.#historyDue = settings.history > 0;
-    this.#context = settings.context && { ...settings.context };
+    this.#context = settings.context;
     this.#memory = recall(settings.store, settings.key);
-    for (const { id, body } of this.#memory.pending) this.#outbox.add(body, id);
+    for (const { id, body, blocked } of this.#memory.pending) this.#outbox.add(body, id, blocked);
     this.#line = new Line(settings, {
       hello: () => this.#hello(),
       frame: (f) => this.#hear(f),
@@ -67,6 +79,14 @@ export class Connection extends Emitter<Events> {
     return this.#line.state;
   }
 
+  /**
+   * What the last check of the session in this conversation has found; undefined before there
+   * was one, and for bots whose owner wants none.
+   */
+  get secure(): Secure | undefined {
+    return this.#secure;
+  }
+
   /** The messages that are not stored yet, in order; after a reload also those of the page before. */
   get pending(): readonly Pending[] {
     return this.#outbox.pending;
@@ -76,6 +96,7 @@ export class Connection extends Emitter<Events> {
    * Sends a message, or keeps it until it can be sent, even over a reload. A string is
    * short for {text}. done resolves when it is stored; it rejects when it is refused, and
    * when the connection closes first: then the message is kept for the next connection.
+   * While the message is blocked it does neither.
    */
   send(body: unknown): Sent {
     const { state } = this;
@@ -94,6 +115,19 @@ export class Connection extends Emitter<Events> {
     return sent;
   }
 
+  /**
+   * Sends blocked messages again, each under its id: the one of that id, or all in their
+   * order. Call it when the user has signed in again, since nothing is checked before that.
+   */
+  resend(id?: string): void {
+    if (this.state.name === "closed") return;
+    if (this.state.name === "locked") this.retry();
+    const freed = this.#outbox.free(id);
+    this.#save();
+    for (const id of freed) this.emit("resent", { id });
+    this.#flush();
+  }
+
   /** Tells that the user is typing. Call it on every input: most calls send nothing. */
   typing(): void {
     const now = Date.now();
@@ -109,12 +143,23 @@ export class Connection extends Emitter<Events> {
     this.#line.say({ type: "read", seq });
   }
 
-  /** Sets members of the conversation's context, null to take one away. */
-  setContext(set: Readonly<Record<string, unknown>>): void {
+  /**
+   * Sets members of the conversation's context, null to take one away; while the connection
+   * is not open, as soon as it is. It resolves when that is stored. It rejects, and nothing
+   * has changed, when it is refused, as protected if a member is the server's, and when the
+   * connection closes first.
+   */
+  setContext(set: Readonly<Record<string, unknown>>): Promise<void> {
+    const { state } = this;
+    const id = newID();
     const code = unfit(set, MAX_CONTEXT);
-    if (code) throw new CarnetError(code, `the context must be an object of at most ${MAX_CONTEXT} bytes of JSON`);
-    this.#context = { ...this.#context, ...set };
-    if (this.state.name === "open") this.#tellContext();
+    const done = new Promise<void>((resolve, reject) => this.#changes.set(id, { set: { ...set }, resolve, reject }));
+    if (code) this.#answer(id, new CarnetError(code, `the context must be an object of at most ${MAX_CONTEXT} bytes of JSON`));
+    else if (state.name === "closed") this.#answer(id, state.reason);
+    else if (state.name === "open") this.#tell(id);
+    else if (state.name === "locked") this.retry();
+    done.catch(() => {}); // a page need not look
+    return done;
   }
 
   /**
@@ -146,16 +191,25 @@ export class Connection extends Emitter<Events> {
   #hello(): Omit<Hello, "type" | "token"> {
     const { bot, conversation } = this.#settings;
     const m = this.#memory;
-    this.#told = this.#context;
+    const merge = isVisitor(this.#line.token) ? undefined : m.token;
+    this.#merging = merge !== undefined;
     return {
-      bot, conversation: conversation ?? m.conversation, after: m.cursor, session: m.session, context: this.#context,
+      bot, conversation: conversation ?? m.conversation, after: m.cursor, session: m.session, context: this.#newContext(), merge,
     };
+  }
+
+  /** What the server has not heard of the context: a conversation may open to that alone. */
+  #newContext(): Settings["context"] {
+    const context: Settings["context"] = Object.assign({}, this.#context, ...[...this.#changes.values()].map((c) => c.set));
+    return this.#changes.size === 0 || unfit(context, MAX_CONTEXT) ? this.#context : context;
   }
 
   #changed(state: State): void {
     this.emit("state", state);
+    if (state.name === "locked" && state.reason.code !== this.#secure?.reason) this.emit("expired", { reason: state.reason.code });
     if (state.name !== "closed") return;
     for (const { id } of this.pending) this.#outbox.settle(id, state.reason);
+    for (const id of this.#changes.keys()) this.#answer(id, state.reason);
   }
 
   #cut(): void {
@@ -169,8 +223,8 @@ export class Connection extends Emitter<Events> {
   /** Another user's, or of a store that is lost: what this page remembers may be why it was refused. */
   #forget(): boolean {
     const m = this.#memory;
-    const known = (m.session ?? m.cursor) !== undefined;
-    m.conversation = m.session = m.cursor = undefined;
+    const known = (m.session ?? m.cursor ?? m.token) !== undefined;
+    m.conversation = m.session = m.cursor = m.token = undefined;
     return known;
   }
 
@@ -193,14 +247,12 @@ export class Connection extends Emitter<Events> {
       case "typing":
         return this.emit("typing", { from: f.from });
       case "read":
-        if (f.seq <= this.#readTo) return;
-        this.#readTo = f.seq;
-        return this.emit("read", { seq: f.seq });
+        return this.#marked(f.seq);
       case "context":
-        return this.emit("context", { set: f.set });
+        return this.#answer(f.id);
       case "secure": {
         const { type: _, ...outcome } = f;
-        return this.emit("secure", outcome);
+        return this.#checked(outcome);
       }
     }
   }
@@ -208,6 +260,7 @@ export class Connection extends Emitter<Events> {
   #welcome(w: Welcome): void {
     const m = this.#memory;
     const user = JSON.stringify(w.user);
+    if (this.#merging) m.user = user;
     if (m.user !== undefined && m.user !== user) this.#disown();
     // A new page begins at the end, what is older it gets as history.
     const known = m.conversation === w.conversation && m.user === user && m.cursor !== undefined;
@@ -215,23 +268,27 @@ export class Connection extends Emitter<Events> {
     m.user = user;
     m.conversation = w.conversation;
     m.session = w.session;
+    this.#keepToken();
     const resumed = known && this.#shown === w.conversation;
     if (!resumed) {
       this.#shown = w.conversation;
       this.#past.begin(w.conversation, m.cursor + 1);
       this.#readTo = 0;
+      this.#secure = undefined;
       this.#historyDue = this.#settings.history > 0;
     }
-    if (this.#context === this.#told) this.#context = undefined;
+    this.#context = undefined;
     this.#save();
     this.#line.open(w.expiresIn);
     this.emit("session", { conversation: w.conversation, user: w.user, lastSeq: w.lastSeq, resumed });
-    this.#catchUp();
+    this.#marked(w.readSeq);
+    this.#catchUp(w.readSeq);
     if (this.#historyDue) void this.#loadHistory();
   }
 
   #renewed(session: string, expiresIn: number | undefined): void {
     this.#memory.session = session;
+    if (expiresIn !== undefined) this.#keepToken();
     this.#save();
     if (expiresIn === undefined) return;
     this.#line.renewed(expiresIn);
@@ -252,6 +309,19 @@ export class Connection extends Emitter<Events> {
     this.emit("message", m);
   }
 
+  #marked(seq: number): void {
+    if (seq <= this.#readTo) return;
+    this.#readTo = seq;
+    this.emit("read", { seq });
+  }
+
+  #checked(s: Secure): void {
+    this.#secure = s;
+    this.emit("secure", s);
+    if (s.state === "locked") this.emit("expired", { reason: s.reason });
+    if (s.state === "secured" && this.#historyDue) void this.#loadHistory(); // it may have been refused
+  }
+
   #grow(id: string, text: string): void {
     const whole = this.#partials.grow(id, text);
     if (whole !== undefined) this.emit("delta", { id, text, whole });
@@ -265,12 +335,29 @@ export class Connection extends Emitter<Events> {
     this.#flush();
   }
 
+  #keepToken(): void {
+    const { token } = this.#line;
+    this.#memory.token = this.#settings.merge && isVisitor(token) ? token : undefined;
+  }
+
   #nacked(id: string, why: Refusal): void {
+    if (this.#changes.has(id)) {
+      if (why.code === "token_expired") this.#line.expired(); // it is told again then
+      else this.#answer(id, refused(why));
+    }
     if (!this.#outbox.has(id)) return;
     this.#answered();
     if (why.code === "token_expired") {
       this.#outbox.hold(id);
       this.#line.expired();
+    } else if (why.code === "conversation_ended") {
+      this.#outbox.hold(id);
+      this.#line.renounce(why.title); // the next hello begins another, where it is said again
+    } else if (isBlock(why.code, this.#secure)) {
+      this.#outbox.block(id, why.code);
+      this.#save();
+      this.emit("blocked", { id, error: refused(why) });
+      this.#flush();
     } else if (why.retryAfter !== undefined) {
       this.#outbox.hold(id);
       clearTimeout(this.#pause);
@@ -289,23 +376,30 @@ export class Connection extends Emitter<Events> {
 
   /** Another user has signed in: what the last one wrote must not go out in the new one's name. */
   #disown(): void {
-    for (const { id } of this.pending) {
-      this.#refuse(id, new CarnetError("user_changed", "another user has signed in"));
-    }
+    const error = new CarnetError("user_changed", "another user has signed in");
+    for (const { id } of this.pending) this.#refuse(id, error);
+    for (const id of this.#changes.keys()) this.#answer(id, error);
   }
 
   // --- what goes out ---
 
   /** Says what the server has not heard while it was away, or would not listen. */
-  #catchUp(): void {
-    this.#tellContext();
-    if (this.#readTo > 0) this.#line.say({ type: "read", seq: this.#readTo });
+  #catchUp(read = 0): void {
+    for (const id of this.#changes.keys()) this.#tell(id);
+    if (this.#readTo > read) this.#line.say({ type: "read", seq: this.#readTo });
     this.#flush();
   }
 
-  #tellContext(): void {
-    if (this.#context) this.#line.say({ type: "context", set: this.#context });
-    this.#context = undefined;
+  #tell(id: string): void {
+    const change = this.#changes.get(id);
+    if (change) this.#line.say({ type: "context", id, set: change.set });
+  }
+
+  #answer(id: string, error?: CarnetError): void {
+    const change = this.#changes.get(id);
+    this.#changes.delete(id);
+    if (error) change?.reject(error);
+    else change?.resolve();
   }
 
   #flush(): void {
@@ -332,13 +426,17 @@ export class Connection extends Emitter<Events> {
 
   async #loadHistory(): Promise<void> {
     const conversation = this.#shown;
+    this.#historyDue = false;
     try {
       const page = await this.history({ limit: this.#settings.history });
-      if (conversation !== this.#shown || this.state.name === "closed") return;
-      this.#historyDue = false;
-      this.emit("history", page);
-    } catch {
-      // still due with the next socket; until then the page may ask by itself
+      if (conversation === this.#shown && this.state.name !== "closed") this.emit("history", page);
+    } catch { // due again with the next socket; until then the page may ask by itself
+      this.#historyDue ||= conversation === this.#shown;
     }
   }
+}
+
+/** Whether a token is of somebody whom nobody knows. */
+function isVisitor(token: string): boolean {
+  return String(claimsOf(token)["isAnonymous"]) === "true";
 }

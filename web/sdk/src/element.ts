@@ -7,14 +7,15 @@ import { sheet } from "./element/style.ts";
 import { initial, Transcript } from "./element/transcript.ts";
 import { Language, type Words } from "./element/words.ts";
 import { CarnetError } from "./error.ts";
-import type { Events, Secure, State } from "./events.ts";
+import type { Events, State } from "./events.ts";
 
 export * from "./index.ts";
 export type { Words } from "./element/words.ts";
 
 /** The connection's events, which the element passes on as carnet-state and so on. */
 const passedOn = [
-  "state", "session", "message", "history", "ack", "nack", "delta", "typing", "read", "context", "secure",
+  "state", "session", "message", "history", "ack", "nack", "blocked", "resent", "delta", "typing", "read",
+  "secure", "expired",
 ] as const satisfies (keyof Events)[];
 
 /**
@@ -23,7 +24,7 @@ const passedOn = [
  *     <carnet-chat url="https://carnet.example" bot="echo" assertion-url="/session"></carnet-chat>
  *
  * url left out is the page's own origin; label is the name to show in place of the bot's;
- * tabs is Options.tabs; lang says how days and times are written. It connects once it has
+ * tabs is Options.tabs, merge Options.merge; lang says how days and times are written. It connects once it has
  * a bot and a way to get tokens: the property assertion, or assertion-url, an address of
  * the page's own that answers a POST with {"jwt": "…"}. All events of the connection leave
  * it, named carnet-state, carnet-message and so on.
@@ -41,6 +42,7 @@ export class CarnetChat extends HTMLElement {
     earlier: () => void this.#earlier(),
     pick: (body) => void this.#send(body),
     again: (body) => this.#send(body),
+    resend: (id) => this.#connection?.resend(id),
     seen: (seq) => this.#connection?.read(seq),
   });
   readonly #composer = new Composer({
@@ -54,7 +56,6 @@ export class CarnetChat extends HTMLElement {
   #language = new Language();
   #connection: Connection | undefined;
   #state: State = { name: "connecting" };
-  #secure: Secure | undefined;
   #starting = false;
   #paging = false;
 
@@ -174,7 +175,7 @@ export class CarnetChat extends HTMLElement {
     if (!bot || !assertion) return;
     this.#transcript.clear();
     try {
-      this.#connection = connect({ url, bot, assertion, tabs, context: this.#context, loadHistory: true });
+      this.#connection = connect({ url, bot, assertion, tabs, context: this.#context, merge: this.hasAttribute("merge"), loadHistory: true });
     } catch (error) {
       if (!CarnetError.is(error)) throw error;
       return this.#become({ name: "closed", reason: error });
@@ -185,17 +186,14 @@ export class CarnetChat extends HTMLElement {
   #follow(c: Connection): void {
     const log = this.#transcript;
     for (const p of c.pending) log.await(p);
-    this.#secure = undefined;
     this.#become(c.state);
     c.on("state", (s) => c === this.#connection && this.#become(s));
     c.on("secure", (s) => {
-      this.#secure = s;
       this.#show();
+      log.check(s);
     });
     c.on("session", (s) => {
       if (s.resumed) return;
-      this.#secure = undefined;
-      this.#show();
       log.clear();
       for (const p of c.pending) log.await(p);
     });
@@ -207,6 +205,8 @@ export class CarnetChat extends HTMLElement {
     c.on("message", (m) => log.add(m));
     c.on("ack", ({ id, at }) => log.acknowledge(id, at));
     c.on("nack", ({ id, error }) => log.fail(id, error.message));
+    c.on("blocked", ({ id, error }) => log.block(id, error.code));
+    c.on("resent", ({ id }) => log.resume(id));
     c.on("delta", ({ id, whole }) => log.grow(id, whole));
     c.on("typing", ({ from }) => from === "bot" && log.typing());
     for (const type of passedOn) {
@@ -225,11 +225,15 @@ export class CarnetChat extends HTMLElement {
     const language = this.#language;
     this.#panel.dataset["state"] = name;
     this.#status.textContent = language.say(name);
-    const seal = name === "locked" ? "expired" : this.#secure && seals[this.#secure.state];
+    const secure = this.#connection?.secure;
+    const seal = name === "locked" && this.#state.reason.code === "token_expired" ? "expired"
+      : name === "closed" ? undefined : secure && seals[secure.state];
     this.#seal.hidden = seal === undefined;
-    this.#seal.setAttribute("aria-label", language.say(seal ?? "secured"));
+    this.#seal.title = language.say(seal ?? "secured");
+    this.#seal.setAttribute("aria-label", this.#seal.title);
+    this.#seal.setAttribute("part", `seal seal-${seal === "secured" ? "secured" : "locked"}`);
     this.#seal.replaceChildren(icon(seal === "secured" ? shield : lock));
-    this.#banner.show(this.#state, this.#secure, language);
+    this.#banner.show(this.#state, language);
     this.#composer.locked = name === "locked";
   }
 

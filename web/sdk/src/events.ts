@@ -5,7 +5,8 @@ import type { From, Message, Page, ServerFrame, User } from "./wire.ts";
 /**
  * Where a connection stands. It begins with connecting, goes to and fro between open and
  * waiting (for the next attempt, at retryAt in Date.now's milliseconds), and ends closed.
- * While it is locked, since its token has expired, all can be read and nothing is sent.
+ * While it is locked, nothing is sent: its token has expired, and all can be read; or a check
+ * of the session forbids to go on (the reason has its code), and there is no connection.
  */
 export type State =
   | { readonly name: "connecting" }
@@ -37,6 +38,10 @@ export interface Events {
   ack: Receipt & { readonly id: string };
   /** A message that will not be stored. */
   nack: { readonly id: string; readonly error: CarnetError };
+  /** A message that was not let through, and is kept until resend. */
+  blocked: { readonly id: string; readonly error: CarnetError };
+  /** A blocked message is on its way again. */
+  resent: { readonly id: string };
   /**
    * More of an answer that is being written, and as much as there is of it. The message
    * of that id takes its place.
@@ -45,7 +50,11 @@ export interface Events {
   typing: { readonly from: From };
   /** How far the user has read on another page or device. */
   read: { readonly seq: number };
-  context: { readonly set: Readonly<Record<string, unknown>> };
   /** What a check of the session has found: whether the user may write to the bot. */
   secure: Secure;
+  /**
+   * The user must sign in again before the bot hears more: a check of the session has failed, for
+   * the reason that secure gives, or the token has expired (token_expired). Told each time.
+   */
+  expired: { readonly reason: string };
 }

@@ -1,11 +1,13 @@
 import type { Dial, Ears, Hello, Transport } from "./link.ts";
 import { LOST } from "./link.ts";
+import { newID } from "./outbox.ts";
 import type { ClientFrame, ServerFrame, Welcome } from "./wire.ts";
 
 /** What a tab that joins has, of what a hello says. */
 export type Joining = Pick<Hello, "conversation" | "after" | "context">;
 
 type MessageFrame = ServerFrame & { type: "message" };
+type SecureFrame = ServerFrame & { type: "secure" };
 
 /** What tabs say to each other. Each seat of a tab, and each host, has an id. */
 export type Note =
@@ -13,7 +15,7 @@ export type Note =
   | { readonly from: string; readonly host: string; readonly frame: ClientFrame }
   | { readonly host: string; readonly lead: true }
   /** The answer to join: without a welcome the host has not all that was missed. */
-  | { readonly to: string; readonly host: string; readonly welcome?: Welcome; readonly missed: readonly MessageFrame[] }
+  | { readonly to: string; readonly host: string; readonly welcome?: Welcome; readonly missed: readonly (MessageFrame | SecureFrame)[] }
   | { readonly host: string; readonly frame: ServerFrame }
   | { readonly host: string; readonly end: number };
 
@@ -31,6 +33,7 @@ export class Host {
   #expires = 0; // in Date.now's milliseconds
   #base = 0; // the messages after it are kept
   #kept: MessageFrame[] = [];
+  #secure: SecureFrame[] = []; // the last one
 
   constructor(id: string, post: (note: Note) => void) {
     this.#id = id;
@@ -77,8 +80,14 @@ export class Host {
 
   #send(frame: ClientFrame): void {
     this.#transport?.send(frame);
+    if (frame.type !== "read") return;
     // the server tells its other sessions how far the user has read, and this is one session
-    if (frame.type === "read") this.#post({ host: this.#id, frame: { type: "read", seq: frame.seq } });
+    this.#post({ host: this.#id, frame: { type: "read", seq: frame.seq } });
+    this.#marked(frame.seq);
+  }
+
+  #marked(seq: number): void {
+    if (this.#welcome) this.#welcome = { ...this.#welcome, readSeq: Math.max(this.#welcome.readSeq, seq) };
   }
 
   #pass(frame: ServerFrame, hello: Hello): void {
@@ -93,9 +102,15 @@ export class Host {
         this.#kept.push(frame);
         if (this.#kept.length > KEPT) this.#base = this.#kept.shift()?.message.seq ?? this.#base;
         break;
+      case "secure":
+        this.#secure = [frame];
+        break;
       case "session":
         if (this.#welcome) this.#welcome = { ...this.#welcome, session: frame.session };
         if (frame.expiresIn !== undefined) this.#expires = Date.now() + frame.expiresIn * 1_000;
+        break;
+      case "read":
+        this.#marked(frame.seq);
         break;
       case "ping":
         return;
@@ -114,7 +129,10 @@ export class Host {
       expiresIn: Math.max(0, this.#expires - Date.now()) / 1_000,
     };
     const from = after ?? welcome.lastSeq;
-    this.#post({ to, host, welcome, missed: this.#kept.filter((f) => f.message.seq > from) });
-    if (context) this.#transport?.send({ type: "context", set: context });
+    this.#post({ to, host, welcome, missed: [...this.#kept.filter((f) => f.message.seq > from), ...this.#secure] });
+    // one by one, each with an id: as in a hello, what is the server's holds up nothing else
+    for (const [name, value] of Object.entries(context ?? {})) {
+      this.#transport?.send({ type: "context", id: newID(), set: { [name]: value } });
+    }
   }
 }

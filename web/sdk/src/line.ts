@@ -25,6 +25,9 @@ export interface LineHandlers {
   forget(): boolean;
 }
 
+/** The close code that asks for other credentials in the context. */
+const BARRED = 4423;
+
 /** A link that was open for so long was no failure. */
 const STEADY = 10_000;
 
@@ -97,7 +100,7 @@ export class Line {
   /** Tries at once instead of waiting, and makes sure of a link that seems open. */
   retry(): void {
     if (this.#state.name === "waiting") void this.#dial();
-    if (this.#state.name === "locked") this.#renewal.soon();
+    if (this.#state.name === "locked") this.#link ? this.#renewal.soon() : void this.#dial();
     this.#link?.probe();
     this.#renewal.check();
   }
@@ -148,12 +151,13 @@ export class Line {
   }
 
   #ended({ code, refusal, welcomed }: End): void {
-    this.#link = undefined;
+    this.#cut();
     if (welcomed && Date.now() - this.#openedAt > STEADY) this.#attempt = 0;
     const final = isFinal(code);
     const error = refusal ? refused(refusal) : new CarnetError(final ? "refused" : "disconnected", `the connection was closed (${code})`);
     const expired = welcomed && code === 4401; // a new token will do
-    if (!final || expired || !welcomed && this.#handlers.forget()) this.#wait(error);
+    if (code === BARRED) this.#become({ name: "locked", reason: error });
+    else if (!final || expired || !welcomed && this.#handlers.forget()) this.#wait(error);
     else this.close(error);
   }
 

@@ -9,6 +9,8 @@ export interface Memory {
   session?: string | undefined;
   /** The newest message that the page has seen. */
   cursor?: number | undefined;
+  /** An anonymous token of the user, see Options.merge. */
+  token?: string | undefined;
   pending: readonly Pending[];
 }
 
@@ -57,9 +59,9 @@ function valid(v: unknown): v is Memory {
   const m = v as Record<keyof Memory, unknown>;
   const optional = (value: unknown, type: string): boolean => value === undefined || typeof value === type;
   return optional(m.user, "string") && optional(m.conversation, "string") && optional(m.session, "string")
-    && (m.cursor === undefined || Number.isSafeInteger(m.cursor))
+    && optional(m.token, "string") && (m.cursor === undefined || Number.isSafeInteger(m.cursor))
     && Array.isArray(m.pending)
-    && m.pending.every((p: unknown) => typeof p === "object" && p !== null && "body" in p && "id" in p && isID(p.id));
+    && m.pending.every((p: Pending | null) => typeof p === "object" && p !== null && "body" in p && isID(p.id) && optional(p.blocked, "string"));
 }
 
 function isID(v: unknown): boolean {

@@ -5,6 +5,8 @@ import { MAX_BODY, unfit, WINDOW } from "./wire.ts";
 export interface Pending {
   readonly id: string;
   readonly body: unknown;
+  /** The code of why it was not let through: it stays until it is sent again by hand. */
+  readonly blocked?: string | undefined;
 }
 
 /** What became of a message: its place in the conversation. */
@@ -24,6 +26,7 @@ interface Item extends Pending {
   readonly reject: (e: CarnetError) => void;
   /** It went out on the present socket. */
   out: boolean;
+  blocked: string | undefined;
 }
 
 /** How many messages may wait. */
@@ -38,20 +41,20 @@ export class Outbox {
   #held = false;
 
   get pending(): readonly Pending[] {
-    return [...this.#items.values()].map(({ id, body }) => ({ id, body }));
+    return [...this.#items.values()].map(({ id, body, blocked }) => ({ id, body, blocked }));
   }
 
   /**
    * Takes in a message as it is now, whatever becomes of its body's objects; under its old
-   * id if it comes from an earlier page.
+   * id, and blocked if it was, if it comes from an earlier page.
    */
-  add(body: unknown, id = newID()): Sent {
+  add(body: unknown, id = newID(), blocked?: string): Sent {
     let settle!: Pick<Item, "resolve" | "reject">;
     const done = new Promise<Receipt>((resolve, reject) => (settle = { resolve, reject }));
     done.catch(() => {}); // who does not look at done learns it from the nack event
     const refusal = this.#refusal(body);
     if (refusal) settle.reject(refusal);
-    else this.#items.set(id, { id, body: JSON.parse(JSON.stringify(body)), ...settle, out: false });
+    else this.#items.set(id, { id, body: JSON.parse(JSON.stringify(body)), ...settle, out: false, blocked });
     return { id, done };
   }
 
@@ -64,6 +67,7 @@ export class Outbox {
     if (this.#held) return;
     let room = WINDOW;
     for (const item of this.#items.values()) {
+      if (item.blocked) continue;
       if (room-- === 0) return;
       if (item.out) continue;
       item.out = true;
@@ -76,6 +80,25 @@ export class Outbox {
     const item = this.#items.get(id ?? "");
     if (item) item.out = false;
     this.#held = true;
+  }
+
+  /** The message of that id goes out no more before free. */
+  block(id: string, code: string): void {
+    const item = this.#items.get(id);
+    if (!item) return;
+    item.out = false;
+    item.blocked = code;
+  }
+
+  /** Lets the blocked message of that id go out again, or all, and returns their ids. */
+  free(only?: string): string[] {
+    const freed: string[] = [];
+    for (const [id, item] of this.#items) {
+      if (!item.blocked || id !== (only ?? id)) continue;
+      item.blocked = undefined;
+      freed.push(id);
+    }
+    return freed;
   }
 
   /** Whether a message is on its way and has no answer. */

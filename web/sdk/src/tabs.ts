@@ -1,3 +1,4 @@
+import { claimsOf } from "./claims.ts";
 import { Host, type Note } from "./host.ts";
 import { type Dial, type Ears, type Hello, LOST, type Transport } from "./link.ts";
 import { newID } from "./outbox.ts";
@@ -126,10 +127,6 @@ const plain = (note: Note): unknown => JSON.parse(JSON.stringify(note));
  * what a connection may do is for the server to say. Undefined if the token cannot be read.
  */
 function userOf(token: string): string | undefined {
-  try {
-    const claims = JSON.parse(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"))) as { iss: unknown; sub: unknown };
-    return typeof claims.sub === "string" ? JSON.stringify([claims.iss, claims.sub]) : undefined;
-  } catch {
-    return undefined;
-  }
+  const { iss, sub } = claimsOf(token);
+  return typeof sub === "string" ? JSON.stringify([iss, sub]) : undefined;
 }

@@ -48,6 +48,8 @@ export interface Welcome {
   readonly conversation: string;
   readonly user: User;
   readonly lastSeq: number;
+  /** How far the user has read, on any page or device. */
+  readonly readSeq: number;
   readonly session: string;
   /** Seconds until the token expires. */
   readonly expiresIn: number;
@@ -63,7 +65,7 @@ export type ServerFrame =
   | { readonly type: "delta"; readonly id: string; readonly text: string }
   | { readonly type: "typing"; readonly from: From }
   | { readonly type: "read"; readonly seq: number }
-  | { readonly type: "context"; readonly set: Readonly<Record<string, unknown>> }
+  | { readonly type: "context"; readonly id: string }
   | { readonly type: "session"; readonly session: string; readonly expiresIn?: number }
   | {
     readonly type: "secure";
@@ -73,6 +75,8 @@ export type ServerFrame =
     readonly retryAfter?: number;
   }
   | { readonly type: "error"; readonly error: Refusal }
+  /** The end of a stream; a WebSocket has a close frame. */
+  | { readonly type: "close"; readonly code: number }
   | { readonly type: "ping" }
   | { readonly type: "pong" };
 
@@ -85,11 +89,12 @@ export type ClientFrame =
     readonly after?: number | undefined;
     readonly session?: string | undefined;
     readonly context?: Readonly<Record<string, unknown>> | undefined;
+    readonly merge?: string | undefined;
   }
   | { readonly type: "send"; readonly id: string; readonly body: unknown }
   | { readonly type: "typing" }
   | { readonly type: "read"; readonly seq: number }
-  | { readonly type: "context"; readonly set: Readonly<Record<string, unknown>> }
+  | { readonly type: "context"; readonly id: string; readonly set: Readonly<Record<string, unknown>> }
   | { readonly type: "refresh"; readonly token: string }
   | { readonly type: "ping" }
   | { readonly type: "pong" };
@@ -153,6 +158,7 @@ const decoders: { readonly [T in ServerFrame["type"]]: (f: Fields) => ServerFram
     conversation: string(f["conversation"]),
     user: user(f["user"]),
     lastSeq: count(f["last_seq"]),
+    readSeq: f["read_seq"] === undefined ? 0 : count(f["read_seq"]),
     session: string(f["session"]),
     expiresIn: seconds(f["expires_in"]),
     pingInterval: seconds(f["ping_interval"]),
@@ -163,7 +169,7 @@ const decoders: { readonly [T in ServerFrame["type"]]: (f: Fields) => ServerFram
   delta: (f) => ({ type: "delta", id: string(f["id"]), text: string(f["text"]) }),
   typing: (f) => ({ type: "typing", from: f["from"] === undefined ? "bot" : from(f["from"]) }),
   read: (f) => ({ type: "read", seq: count(f["seq"]) }),
-  context: (f) => ({ type: "context", set: object(f["set"]) }),
+  context: (f) => ({ type: "context", id: string(f["id"]) }),
   session: (f) => ({
     type: "session",
     session: string(f["session"]),
@@ -177,6 +183,7 @@ const decoders: { readonly [T in ServerFrame["type"]]: (f: Fields) => ServerFram
     ...maybe("retryAfter", f["retry_after"], seconds),
   }),
   error: (f) => ({ type: "error", error: refusal(f["error"]) }),
+  close: (f) => ({ type: "close", code: count(f["code"]) }),
   ping: () => ({ type: "ping" }),
   pong: () => ({ type: "pong" }),
 };

@@ -13,10 +13,12 @@ export interface Bench {
   readonly assertion: ReturnType<typeof vi.fn<() => Promise<string>>>;
 }
 
-const types = ["state", "session", "message", "history", "ack", "nack", "delta", "typing", "read", "context", "secure"] as const;
+const types = [
+  "state", "session", "message", "history", "ack", "nack", "blocked", "resent", "delta", "typing", "read", "secure", "expired",
+] as const;
 
 /** What connect gets, and the server. */
-export type Setup = Omit<Partial<Options>, "storage"> & { server?: FakeServer; storage?: FakeStorage | null };
+export type Setup = Omit<Partial<Options>, "storage"> & { server?: FakeServer; storage?: FakeStorage | null | undefined };
 
 /** Connects, without waiting for anything. Give it a server and a storage to reload a page. */
 export function begin({ server = new FakeServer(), storage = new FakeStorage(), ...rest }: Setup = {}): Bench {

@@ -20,12 +20,13 @@ const TOKEN = 16 << 10;
 const members: Record<string, Record<string, Check>> = {
   hello: {
     token: text(TOKEN), bot: text(64), conversation: optional(id), after: optional(count),
-    session: optional(text(2 << 10)), context: optional(object(10 << 10)),
+    session: optional(text(21 << 10)), context: optional(object(10 << 10)),
+    merge: optional(text(TOKEN)),
   },
   send: { id, body: present },
   typing: {},
   read: { seq: count },
-  context: { set: object(10 << 10) },
+  context: { id: optional(id), set: object(10 << 10) },
   refresh: { token: text(TOKEN) },
   ping: {},
   pong: {},
@@ -41,9 +42,10 @@ export function refusalOf(frame: string): string | undefined {
     return "not JSON";
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "not an object";
-  if (depth(value) > 32) return "too deep";
   const f = value as Record<string, unknown>;
   const type = f["type"];
+  if (type === "context" && id(f["id"])) return object(64 << 10)(f["set"]) ? undefined : "set"; // the rest is answered
+  if (depth(value) > 32) return "too deep";
   if (typeof type !== "string" || !Object.hasOwn(members, type)) return "type";
   return Object.entries(members[type] ?? {}).find(([name, ok]) => !ok(f[name]))?.[0];
 }

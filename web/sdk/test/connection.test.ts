@@ -267,14 +267,12 @@ describe("delivery", () => {
     b.server.socket.tell({ type: "read", seq: 3 });
     b.server.socket.tell({ type: "delta", id: "b-1", text: "Once" });
     b.server.socket.tell({ type: "delta", id: "b-1", text: " upon" });
-    b.server.socket.tell({ type: "context", set: { step: 2 } });
     b.server.socket.tell({ type: "secure", state: "locked", reason: "denied", retry_after: 1.5 });
     b.server.socket.tell({ type: "ping" });
     expect(b.events).toMatchObject({
       typing: [{ from: "bot" }, { from: "bot" }],
       read: [{ seq: 3 }],
       delta: [{ id: "b-1", text: "Once", whole: "Once" }, { id: "b-1", text: " upon", whole: "Once upon" }],
-      context: [{ set: { step: 2 } }],
       secure: [{ state: "locked", reason: "denied", retryAfter: 1.5 }],
     });
     expect(b.server.heard("pong")).toHaveLength(1);
@@ -304,6 +302,23 @@ describe("delivery", () => {
     b.connection.read(5);
     b.server.socket.tell({ type: "read", seq: 5 });
     expect(b.events.read).toEqual([{ seq: 3 }]);
+  });
+
+  test("hears at the start what was read elsewhere before", async () => {
+    const server = new FakeServer();
+    server.say({ text: "one" });
+    server.say({ text: "two" });
+    server.readTo = 1;
+    const b = await open({ server });
+    expect(b.events.read).toEqual([{ seq: 1 }]);
+    expect(server.heard("read"), "it knows already").toEqual([]);
+    b.connection.read(1);
+    expect(server.heard("read")).toEqual([]);
+    server.readTo = 2;
+    server.socket.drop();
+    await pass(1);
+    expect(b.events.read).toEqual([{ seq: 1 }, { seq: 2 }]);
+    expect(server.heard("read")).toEqual([]);
   });
 });
 
@@ -376,23 +391,49 @@ describe("signs of life", () => {
     expect(b.server.heard("read"), "said again, since it may have been lost").toHaveLength(2);
   });
 
-  test("sets the context now, or with the next hello", async () => {
+  test("sets the context now, or when it is open again", async () => {
     const b = await open({ context: { page: "/a" } });
-    b.connection.setContext({ step: 1 });
-    expect(b.server.heard("context")).toEqual([{ type: "context", set: { step: 1 } }]);
+    const first = b.connection.setContext({ step: 1 });
+    await expect(first).resolves.toBeUndefined();
+    b.server.answersContext = false;
+    const second = b.connection.setContext({ step: 2 }); // is lost with the socket
     b.server.socket.drop();
-    b.connection.setContext({ page: "/b" });
-    b.connection.setContext({ step: null });
+    const third = b.connection.setContext({ step: null });
+    b.server.answersContext = true;
     await pass(1);
-    expect(b.server.heard("hello").map((h) => h["context"])).toEqual([{ page: "/a" }, { page: "/b", step: null }]);
-    b.server.welcomes = false;
-    b.server.socket.drop();
-    await pass(2);
-    b.connection.setContext({ step: 3 }); // the hello is said, and not answered yet
-    b.server.welcome(b.server.socket, {});
+    await expect(Promise.all([second, third])).resolves.toBeDefined();
+    expect(b.server.heard("context").map((c) => c["set"])).toEqual([{ step: 1 }, { step: 2 }, { step: 2 }, { step: null }]);
+    expect(b.server.heard("hello").map((h) => h["context"])).toEqual([{ page: "/a" }, { step: null }]);
+  });
+
+  test("tells when the context cannot be set, and goes on", async () => {
+    const b = await open();
+    b.server.owned.add("tier");
+    await expect(b.connection.setContext({ page: "/", tier: "gold" })).rejects.toMatchObject({ name: "CarnetError", code: "protected" });
+    await expect(b.connection.setContext({ big: "x".repeat(11 << 10) })).rejects.toMatchObject({ code: "too_large" });
+    await expect(b.connection.setContext({ f: 1n })).rejects.toMatchObject({ code: "bad_body" });
+    b.connection.setContext({ tier: 2 }); // nobody looks
+    await expect(b.connection.setContext({ page: "/" })).resolves.toBeUndefined();
+    b.server.answersContext = false;
+    const late = b.connection.setContext({ page: "/late" });
+    b.connection.close();
+    await expect(late).rejects.toMatchObject({ code: "closed" });
+    await expect(b.connection.setContext({ page: "/never" })).rejects.toMatchObject({ code: "closed" });
+    expect(b.states).toEqual(["connecting", "open", "closed"]);
+  });
+
+  test("tells the context again that came too late for the token", async () => {
+    const b = await open();
+    b.server.answersContext = false;
+    const done = b.connection.setContext({ step: 1 });
     await settle();
-    expect(b.server.heard("context").at(-1)).toEqual({ type: "context", set: { step: 3 } });
-    expect(() => b.connection.setContext({ big: "x".repeat(11 << 10) })).toThrow(expect.objectContaining({ code: "too_large" }));
+    const [told] = b.server.heard("context");
+    b.server.answersContext = true;
+    b.server.socket.tell({ type: "nack", id: told?.["id"], error: { code: "token_expired", title: "the token has expired" } });
+    await pass(5);
+    await expect(done).resolves.toBeUndefined();
+    expect(b.server.heard("refresh")).toHaveLength(1);
+    expect(b.server.heard("context")).toHaveLength(2);
   });
 });
 
@@ -437,7 +478,7 @@ describe("the token", () => {
     await pass(5);
     expect(server.heard("refresh")).toHaveLength(1);
     await expect(sent.done).resolves.toMatchObject({ seq: 2 });
-    expect(server.heard("context")).toEqual([{ type: "context", set: { step: 1, page: "/a" } }]);
+    expect(server.heard("context").map((c) => c["set"])).toEqual([{ step: 1 }, { page: "/a" }]);
     expect(server.heard("read").at(-1)).toEqual({ type: "read", seq: 1 });
     expect(b.states).toEqual(["connecting", "open", "locked", "open"]);
   });

@@ -19,6 +19,8 @@ export class FakeServer {
   user: Frame = USER;
   expiresIn = 900;
   pingInterval = 25;
+  /** How far the user has read elsewhere. */
+  readTo = 0;
   /** Whether sockets open, hellos are welcomed, sends are stored and tokens taken by themselves. */
   opens = true;
   welcomes = true;
@@ -27,6 +29,11 @@ export class FakeServer {
   refreshes = true;
   /** What a hello is refused with. */
   refuse: ((hello: Frame) => [code: number, error: Frame] | undefined) | undefined;
+  /** What a message is refused with. */
+  gate: ((send: Frame) => Frame | undefined) | undefined;
+  /** Whether changes of the context are answered, and the members that are the server's. */
+  answersContext = true;
+  readonly owned = new Set<string>();
 
   get WebSocket(): typeof WebSocket {
     const server = this;
@@ -84,8 +91,14 @@ export class FakeServer {
         } else if (this.welcomes) this.welcome(socket, f);
         break;
       }
-      case "send":
-        if (this.stores) this.store(socket, f);
+      case "send": {
+        const why = this.gate?.(f);
+        if (why) socket.tell({ type: "nack", id: f["id"], error: why });
+        else if (this.stores) this.store(socket, f);
+        break;
+      }
+      case "context":
+        if (this.answersContext && f["id"]) socket.tell(this.#changed(f));
         break;
       case "ping":
         if (this.pongs) socket.tell({ type: "pong" });
@@ -95,10 +108,16 @@ export class FakeServer {
     }
   }
 
+  #changed({ id, set }: Frame): Frame {
+    const name = Object.keys(set as object).find((n) => this.owned.has(n));
+    return name === undefined ? { type: "context", id }
+      : { type: "nack", id, error: { code: "protected", title: `context: "${name}" is the server's to set` } };
+  }
+
   welcome(socket: FakeSocket, hello: Frame): void {
     socket.welcomed = true;
     socket.tell({
-      type: "welcome", conversation: this.conversation, user: this.user, last_seq: this.stored.length,
+      type: "welcome", conversation: this.conversation, user: this.user, last_seq: this.stored.length, read_seq: this.readTo,
       session: "sealed-1", expires_in: this.expiresIn, ping_interval: this.pingInterval,
     });
     for (const m of this.stored.slice(hello["after"] ?? this.stored.length)) socket.tell(m);

@@ -90,7 +90,9 @@ chat.on("delta", ({ id, whole }) => id + whole);
 chat.on("state", (s: State) => { if (s.name === "waiting") s.retryAt.toFixed(); else if (s.name === "locked") s.reason.code; });
 const receipt: Promise<Receipt> = chat.send({ text: "x" }).done;
 const page: Promise<Page> = chat.history({ before: 3, limit: 10 });
-const kinds: (keyof Events)[] = ["state", "session", "message", "history", "ack", "nack", "delta", "typing", "read", "context", "secure"];
+const kinds: (keyof Events)[] = ["state", "session", "message", "history", "ack", "nack", "blocked", "resent", "delta", "typing", "read", "secure", "expired"];
+chat.on("expired", ({ reason }) => reason.toUpperCase());
+for (const { id, blocked } of chat.pending) if (blocked === "unauthorized" && chat.secure?.state !== "locked") chat.resend(id);
 const element: CarnetChat = document.createElement("carnet-chat");
 element.assertion = async () => "t";
 element.strings = { send: "Senden" };
@@ -114,7 +116,7 @@ function check(source: string, resolution: "bundler" | "nodenext"): string {
   }
 }
 
-describe("its types", () => {
+describe("its types", { timeout: 60_000 }, () => { // a compiler runs for each
   test.each(["bundler", "nodenext"] as const)("are found, resolving as %s", (resolution) => {
     expect(check(good, resolution)).toBe("");
   });

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { pass, settle } from "./bench.ts";
-import { type FakeServer, type Frame } from "./fakeServer.ts";
+import { type FakeServer } from "./fakeServer.ts";
 import { begin, end, Page, page } from "./page.ts";
 
 let server: FakeServer;
@@ -161,25 +161,6 @@ describe("writing", () => {
     await settle();
     expect(sent()).toEqual([{ text: "half a" }]);
   });
-
-  test.each<[Frame, string, string]>([
-    [{ state: "locked", reason: "unauthorized", message: "Please sign in." }, "Please sign in.", "You need to sign in to continue."],
-    [{ state: "locked", reason: "unauthorized" }, "You need to sign in to continue.", "You need to sign in to continue."],
-    [{ state: "unavailable", reason: "busy" }, "Your session cannot be checked right now. Please try again.", "Your session cannot be checked right now. Please try again."],
-    [{ state: "secured", reason: "allowed" }, "", "Your session is confirmed"],
-  ])("under a check of the session that says %j", async (frame, banner, seal) => {
-    const p = await page();
-    expect(p.one(".seal").hidden).toBe(true);
-    server.socket.tell({ type: "secure", ...frame });
-    expect(p.all(".banner span").map((e) => e.textContent)).toEqual(banner ? [banner] : []);
-    expect(p.one(".seal").hidden).toBe(false);
-    expect(p.one(".seal").getAttribute("aria-label")).toBe(seal);
-    p.say("may be tried"); // each message is checked anew
-    await settle();
-    expect(sent()).toEqual([{ text: "may be tried" }]);
-    server.socket.tell({ type: "secure", state: "secured", reason: "allowed" });
-    expect(p.one(".banner").textContent).toBe("");
-  });
 });
 
 describe("its words", () => {
@@ -230,7 +211,9 @@ describe("its words", () => {
 test("the page hears all that the connection tells", async () => {
   const p = new Page();
   const heard = new Set<string>();
-  for (const type of ["state", "session", "message", "history", "ack", "nack", "delta", "typing", "read", "context", "secure"]) {
+  for (const type of [
+    "state", "session", "message", "history", "ack", "nack", "blocked", "resent", "delta", "typing", "read", "secure", "expired",
+  ]) {
     document.body.addEventListener(`carnet-${type}`, (e) => heard.add(e.type));
   }
   p.chat.assertion = async () => "token";
@@ -239,11 +222,13 @@ test("the page hears all that the connection tells", async () => {
   await settle();
   p.chat.connection?.send(undefined);
   for (const f of [
-    { type: "delta", id: "b", text: "x" }, { type: "typing" }, { type: "read", seq: 9 }, { type: "context", set: {} },
-    { type: "secure", state: "secured", reason: "allowed" },
+    { type: "delta", id: "b", text: "x" }, { type: "typing" }, { type: "read", seq: 9 }, { type: "secure", state: "locked", reason: "unauthorized" },
   ]) server.socket.tell(f);
+  server.gate = () => ({ code: "unauthorized", title: "no" });
+  p.chat.connection?.send("blocked");
   await settle();
-  expect(heard.size).toBe(11);
+  p.chat.connection?.resend();
+  expect(heard.size).toBe(13);
 });
 
 test("tabs are shared if the page says so", async () => {
@@ -260,4 +245,15 @@ test("tabs are shared if the page says so", async () => {
   p.chat.assertion = async () => `e30.${btoa(`{"iss":"i","sub":"ann"}`)}.x`;
   await settle();
   expect(channel).toHaveBeenCalledExactlyOnceWith(`carnet https://carnet.test echo ["i","ann"]`);
+});
+
+test("a visitor's token is kept if the page says so", async () => {
+  const visitor = `e30.${btoa(`{"iss":"i","sub":"v","isAnonymous":true}`)}.x`;
+  for (const [attributes, kept] of [[{}, false], [{ merge: "" }, true]] as const) {
+    const p = new Page(attributes);
+    p.chat.assertion = async () => visitor;
+    await settle();
+    expect(JSON.stringify({ ...sessionStorage }).includes(visitor)).toBe(kept);
+    p.chat.remove();
+  }
 });

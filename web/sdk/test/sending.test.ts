@@ -88,6 +88,23 @@ describe("send", () => {
     expect(b.events.nack).toEqual([]);
   });
 
+  test("says in the next conversation what came too late for the last", async () => {
+    const b = await open();
+    b.server.say({ text: "before" });
+    b.server.stores = false;
+    const { id, done } = b.connection.send("late");
+    await settle();
+    b.server.socket.tell({ type: "nack", id, error: { code: "conversation_ended", title: "over", retry_after: 1 } });
+    b.server.conversation = "cnv_b";
+    b.server.stored.length = 0;
+    b.server.stores = true;
+    await pass(2);
+    await expect(done).resolves.toMatchObject({ seq: 1 });
+    expect(stored(b.server)).toEqual(["late"]);
+    expect(b.events.nack).toEqual([]);
+    expect(b.events.session).toMatchObject([{ conversation: "cnv_a" }, { conversation: "cnv_b", resumed: false }]);
+  });
+
   test("a pause is kept, whatever becomes of the token", async () => {
     const b = await open();
     b.server.stores = false;
@@ -279,12 +296,13 @@ describe("a reload", () => {
 
   test.each([
     "", "null", "7", "{}", "[]", `{"pending":{}}`, `{"pending":[{"id":"a b","body":1}]}`, `{"pending":[{"id":"a"}]}`,
-    `{"pending":[null]}`, `{"pending":[],"cursor":"1"}`, `{"pending":[],"session":7}`, `{"pending":[],"conversation":{}}`,
+    `{"pending":[null]}`, `{"pending":[{"id":"a","body":1,"blocked":7}]}`, `{"pending":[],"cursor":"1"}`, `{"pending":[],"session":7}`, `{"pending":[],"conversation":{}}`,
   ])("is not disturbed by %j in the storage", async (junk) => {
     const storage = new FakeStorage();
     storage.setItem("carnet https://carnet.test echo", junk);
     const b = await open({ storage });
     expect(b.server.heard()).toEqual([{ type: "hello", token: "token", bot: "echo" }]);
+    expect(b.connection.pending).toEqual([]);
     expect(b.states.at(-1)).toBe("open");
   });
 

@@ -61,7 +61,19 @@ describe("the tabs of an origin", () => {
     await expect(b.connection.send({ text: "x", run: () => 1 }).done).resolves.toMatchObject({ seq: 1 });
     b.connection.setContext({ step: 1, run: () => 1 });
     await settle();
-    expect(server.heard("context")).toEqual([{ type: "context", set: { page: "/b" } }, { type: "context", set: { step: 1 } }]);
+    expect(server.heard("context")).toMatchObject([{ set: { page: "/b" } }, { set: { step: 1 } }]);
+    expect(server.refusals).toEqual([]);
+  });
+
+  test("set the context each for itself, and hear of their own alone", async () => {
+    server.owned.add("tier");
+    const a = await tab();
+    const b = await tab({ context: { tier: "gold", page: "/b" } });
+    expect(server.heard("context")).toMatchObject([{ set: { tier: "gold" } }, { set: { page: "/b" } }]);
+    const [own, other] = [b.connection.setContext({ tier: "gold" }), a.connection.setContext({ page: "/a" })];
+    await expect(own).rejects.toMatchObject({ code: "protected" });
+    await expect(other).resolves.toBeUndefined();
+    expect([a.states, b.states]).toEqual([["connecting", "open"], ["connecting", "open"]]);
   });
 
   test("know how far the user has read in another", async () => {
@@ -77,6 +89,9 @@ describe("the tabs of an origin", () => {
     a.connection.read(2);
     await settle();
     expect([b.events.read, c.events.read.length]).toEqual([[{ seq: 2 }], 2]);
+    const d = await tab();
+    await settle();
+    expect(d.events.read, "from the welcome").toEqual([{ seq: 2 }]);
   });
 
   test("renew its token in one of them", async () => {
@@ -162,6 +177,22 @@ describe("a tab that joins", () => {
     await settle();
     expect(heard(after)).toEqual(["missed", "two"]);
     expect(server.sockets).toHaveLength(1);
+  });
+
+  test("learns what the last check of the session has found", async () => {
+    const a = await tab();
+    for (const state of ["locked", "secured"]) server.socket.tell({ type: "secure", state, reason: "r" });
+    const b = await tab();
+    expect(b.events.secure).toEqual([{ state: "secured", reason: "r" }]);
+    server.gate = () => ({ code: "unauthorized", title: "no" });
+    const { id } = b.connection.send("mine");
+    await settle();
+    expect([a.events.blocked, b.events.blocked]).toMatchObject([[], [{ id }]]);
+    server.gate = undefined;
+    a.connection.resend();
+    b.connection.resend();
+    await settle();
+    expect([heard(a), heard(b)]).toEqual([["mine"], ["mine"]]);
   });
 
   test("that missed more than the host has kept is alone until it has caught up", async () => {

@@ -9,7 +9,7 @@ describe("decode", () => {
       type: "welcome", conversation: "c", user: { iss: "i", sub: "s", name: "Ann" }, last_seq: 2, session: "s", expires_in: 900,
       ping_interval: 25, later: 1,
     }, {
-      type: "welcome", conversation: "c", user: { iss: "i", sub: "s" }, lastSeq: 2, session: "s", expiresIn: 900, pingInterval: 25,
+      type: "welcome", conversation: "c", user: { iss: "i", sub: "s" }, lastSeq: 2, readSeq: 0, session: "s", expiresIn: 900, pingInterval: 25,
     }],
     ["message", { type: "message", seq: 1, id: "a", from: "bot", body: null, at }, {
       type: "message", message: { seq: 1, id: "a", from: "bot", body: null, at: new Date(at) },
@@ -44,7 +44,7 @@ describe("decode", () => {
       { type: "nack", id: "a", error: { code: "x", title: "y" } },
       { type: "delta", id: "a", text: "t" },
       { type: "read", seq: 1 },
-      { type: "context", set: {} },
+      { type: "context", id: "c" },
       { type: "session", session: "s" },
       { type: "secure", state: "locked", reason: "r" },
       { type: "error", error: { code: "x", title: "y" } },

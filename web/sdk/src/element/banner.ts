@@ -1,4 +1,4 @@
-import type { Secure, State } from "../events.ts";
+import type { State } from "../events.ts";
 import { h } from "./dom.ts";
 import type { Language } from "./words.ts";
 
@@ -18,11 +18,10 @@ export class Banner {
     this.#button.addEventListener("click", retry);
   }
 
-  show(state: State, secure: Secure | undefined, language: Language): void {
+  show(state: State, language: Language): void {
     if (state.name === "connecting") return; // what there is to say is true until it is open
-    this.#text.textContent = trouble(state, secure, language);
+    this.#text.textContent = trouble(state, language);
     this.#button.textContent = language.say(state.name === "closed" ? "reconnect" : "now");
-    this.#button.hidden = state.name === "open";
     if (this.#text.textContent === "") this.#hide();
     else if (state.name === "waiting") this.#timer ??= setTimeout(() => this.#reveal(), PATIENCE);
     else this.#reveal();
@@ -40,20 +39,14 @@ export class Banner {
 }
 
 /** What there is to say of a state that lasts; empty if there is nothing. */
-function trouble(s: State, secure: Secure | undefined, language: Language): string {
+function trouble(s: State, language: Language): string {
   switch (s.name) {
     case "waiting":
       return language.say(navigator.onLine ? "lost" : "offline");
     case "closed":
       return s.reason.code === "closed" ? "" : language.say("ended", { why: s.reason.message });
     case "locked":
-      return language.say("expired");
-  }
-  switch (secure?.state) {
-    case "locked":
-      return secure.message ?? language.say("signIn");
-    case "unavailable":
-      return secure.message ?? language.say("unchecked");
+      return language.say(s.reason.code === "token_expired" ? "expired" : "signIn");
     default:
       return "";
   }

@@ -80,11 +80,19 @@ export class Bubble {
 
   /** It will not be stored, unless the user tries again. */
   failed(why: string, again: () => void): void {
-    const { language } = this.#around;
-    const button = h("button", { type: "button", part: "retry" }, language.say("again"));
-    button.addEventListener("click", again);
-    this.element.dataset["state"] = "failed";
-    this.#meta.replaceChildren(language.say("notSent", { why }), " ", button);
+    this.#unsent("failed", why, "again", again);
+  }
+
+  /** It waits until the user sends it again. */
+  blocked(why: string, resend: () => void): void {
+    this.#unsent("blocked", why, "resend", resend);
+  }
+
+  #unsent(state: string, why: string, word: "again" | "resend", act: () => void): void {
+    const button = h("button", { type: "button", part: "retry" }, this.#around.language.say(word));
+    button.addEventListener("click", act);
+    this.element.dataset["state"] = state;
+    this.#meta.replaceChildren(why, " ", button);
   }
 
   /** Shows what is new after the message before it: a day; and what ends before: a group. */

@@ -38,7 +38,8 @@ svg { inline-size: 1.25rem; block-size: 1.25rem; fill: none; stroke: currentColo
 header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125rem; background: var(--_surface); border-block-end: 1px solid var(--_line); }
 .avatar { flex: none; display: grid; place-items: center; inline-size: 2.5rem; block-size: 2.5rem; border-radius: 50%; background: var(--_accent); color: var(--_on-accent); font-weight: 650; font-size: 1.0625rem; }
 .names { flex: 1; min-inline-size: 0; }
-.seal { flex: none; display: grid; color: var(--_muted); }
+.seal { flex: none; display: grid; color: var(--_danger); }
+.seal[part~=seal-secured] { color: light-dark(#1d7d5e, #4fcf9f); }
 .title { font-weight: 650; line-height: 1.25; overflow-wrap: anywhere; }
 .status { display: flex; align-items: center; gap: .375rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
 .status::before { content: ""; inline-size: .5rem; block-size: .5rem; border-radius: 50%; background: var(--_muted); opacity: .6; }
@@ -90,10 +91,22 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 [data-state=pending] .text { opacity: .85; }
 [data-state=partial] .words::after { content: ""; display: inline-block; inline-size: .5rem; block-size: 1em; margin-inline-start: .125rem; vertical-align: text-bottom; border-radius: .125rem; background: var(--_muted); animation: blink 1s infinite steps(2, jump-none); }
 [data-state=failed] .text { background: none; color: var(--_text); box-shadow: inset 0 0 0 1.5px var(--_danger); }
+[data-state=blocked] .text { background: none; color: var(--_text); outline: 1.5px dashed var(--_muted); outline-offset: -1.5px; }
 .meta { font-size: .75rem; line-height: 1.4; color: var(--_muted); padding: .25rem .25rem 0; font-variant-numeric: tabular-nums; }
-.message:not(.last):not([data-state=pending]):not([data-state=failed]) .meta, .system .meta, .meta:empty { display: none; }
+.message:not(.last, [data-state=pending], [data-state=failed], [data-state=blocked]) .meta, .system .meta, .meta:empty { display: none; }
 [data-state=failed] .meta { color: var(--_danger); }
 .meta button { font-weight: 650; text-decoration: underline; text-underline-offset: .15em; padding-block: .25rem; }
+[data-state=blocked] .meta button { color: var(--_accent); }
+.log:has(.note[data-waiting]) [data-state=blocked] .meta button { display: none; }
+
+.note:not(:empty) { align-self: center; display: grid; justify-items: center; gap: .375rem; max-inline-size: min(85%, 28rem); margin-block-start: 1rem; padding: .875rem 1.125rem; border-radius: var(--_radius); background: var(--_surface); border: 1px solid var(--_line); text-align: center; }
+.note > svg { color: var(--_danger); }
+.note .message { align-items: center; padding: 0; max-inline-size: 100%; }
+.note .text { max-inline-size: 100%; padding: 0; font-size: .9375rem; color: inherit; text-wrap: balance; }
+.note .extras { max-inline-size: 100%; justify-items: center; padding-block-end: 0; }
+.note .buttons { justify-content: center; }
+.wait { font-size: .8125rem; color: var(--_muted); font-variant-numeric: tabular-nums; }
+.wait:empty { display: none; }
 
 .dots { align-self: flex-start; display: flex; gap: .3125rem; margin-block-start: .75rem; padding: .875rem 1rem; border-radius: var(--_radius); border-end-start-radius: .375rem; background: var(--_bubble); }
 .dots i { inline-size: .4375rem; block-size: .4375rem; border-radius: 50%; background: var(--_muted); animation: breathe 1.2s infinite ease-in-out; }

@@ -1,8 +1,11 @@
+import type { Secure } from "../events.ts";
 import type { Pending } from "../outbox.ts";
 import type { From, Message } from "../wire.ts";
 import { Bubble } from "./bubble.ts";
 import { bodyOf, type Choice, contentOf } from "./content.ts";
 import { arrowDown, h, icon } from "./dom.ts";
+import { bodyFrom } from "./markup.ts";
+import { Note } from "./note.ts";
 import { Language } from "./words.ts";
 
 /** So near the end, in pixels, new messages are followed. */
@@ -20,8 +23,10 @@ export interface TranscriptHandlers {
   earlier(): void;
   /** The user picked a suggested reply, or a button. */
   pick(body: unknown): void;
-  /** The user wants a message sent again; false if that cannot be. */
+  /** The user wants a refused message sent again, as a new one; false if that cannot be. */
   again(body: unknown): boolean;
+  /** The user wants a blocked message sent again. */
+  resend(id: string): void;
   /** The user sees the end of the conversation, up to seq. */
   seen(seq: number): void;
 }
@@ -35,6 +40,7 @@ export class Transcript {
   readonly #empty = h("div", { class: "empty", part: "empty", hidden: "" });
   readonly #list = h("div", { class: "list" });
   readonly #replies = h("div", { class: "replies", role: "group", part: "replies" });
+  readonly #note = new Note((text) => this.#announce(text));
   readonly #dots = h("div", { class: "dots", part: "typing", hidden: "" }, h("i"), h("i"), h("i"));
   readonly #jump = h("button", { type: "button", class: "jump", part: "jump", hidden: "" });
   readonly #announcer = h("div", { class: "hidden", "aria-live": "polite" });
@@ -53,7 +59,7 @@ export class Transcript {
     // New messages are told by the announcer; of a log that is live, old ones would be too.
     this.log = h(
       "div", { class: "log", role: "log", "aria-live": "off", tabindex: "0", part: "log" },
-      this.#earlier, this.#empty, this.#list, this.#dots, this.#replies,
+      this.#earlier, this.#empty, this.#list, this.#note.element, this.#dots, this.#replies,
     );
     this.element = h("div", { class: "transcript" }, this.log, this.#jump, this.#announcer);
     this.#earlier.addEventListener("click", () => handlers.earlier());
@@ -84,6 +90,7 @@ export class Transcript {
     this.#replies.replaceChildren();
     this.#empty.hidden = true;
     this.more = false;
+    this.#note.hide();
     this.#stopTyping();
   }
 
@@ -136,12 +143,13 @@ export class Transcript {
     this.#moved();
   }
 
-  /** Adds a message that is on its way. */
-  await({ id, body }: Pending): void {
+  /** Adds a message that is on its way, or blocked. */
+  await({ id, body, blocked }: Pending): void {
     const bubble = this.#bubble("user", new Date());
     bubble.show(body);
     bubble.pending();
     this.#waiting.set(id, { bubble, body });
+    if (blocked) this.block(id, blocked);
     this.#list.append(bubble.element);
     this.#arrange(this.#stored.length);
     this.#replies.replaceChildren();
@@ -156,12 +164,42 @@ export class Transcript {
   fail(id: string, why: string): void {
     const waiting = this.#waiting.get(id);
     if (!waiting) return; // not written here
-    waiting.bubble.failed(why, () => {
+    const words = this.#language.say("notSent", { why });
+    waiting.bubble.failed(words, () => {
       if (!this.#handlers.again(waiting.body)) return;
       this.#waiting.delete(id);
       waiting.bubble.element.remove();
     });
-    this.#announce(this.#language.say("notSent", { why }));
+    this.#announce(words);
+    this.#moved();
+  }
+
+  /** A message was not let through, and is kept; code says why. */
+  block(id: string, code: string): void {
+    const bubble = this.#waiting.get(id)?.bubble;
+    if (!bubble) return;
+    const words = this.#language.say(code === "bot_not_running" ? "stopped" : "blocked", { name: this.#name });
+    bubble.blocked(words, () => {
+      this.log.focus({ preventScroll: true }); // the button goes
+      this.#handlers.resend(id);
+    });
+    this.#announce(words);
+    this.#moved();
+  }
+
+  /** A message that was blocked is on its way again. */
+  resume(id: string): void {
+    this.#waiting.get(id)?.bubble.pending();
+  }
+
+  /** Shows what a check of the session has found, unless all is well: nothing of that is stored. */
+  check({ state, message, retryAfter = 0 }: Secure): void {
+    if (state === "secured") return this.#note.hide();
+    const words = this.#language.say(state === "locked" ? "signIn" : "unchecked");
+    const bubble = this.#bubble("system", new Date());
+    bubble.show(message?.startsWith("<TimelineMessage") ? bodyFrom(message) ?? words : this.#language.translate(message ?? words));
+    this.#note.show(bubble, retryAfter, this.#language);
+    this.#announce(`${this.#nameOf("system")}: ${this.#note.element.textContent}`);
     this.#moved();
   }
 

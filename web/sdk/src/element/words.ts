@@ -1,4 +1,4 @@
-/** All that the element says. {name} is the bot's, {why} a reason. */
+/** All that the element says. {name} is the bot's, {why} a reason, {seconds} a number. */
 export const english = {
   placeholder: "Write a message",
   send: "Send",
@@ -12,6 +12,9 @@ export const english = {
   sending: "Sending…",
   notSent: "Not sent: {why}.",
   again: "Try again",
+  blocked: "Not sent yet.",
+  stopped: "Not sent yet: {name} is away.",
+  resend: "Send again",
   unreadable: "This message cannot be shown here.",
   now: "Try now",
   reconnect: "Reconnect",
@@ -27,11 +30,21 @@ export const english = {
   ended: "This chat has closed: {why}.",
   expired: "Your session is over. You can read on; sign in again to write.",
   signIn: "You need to sign in to continue.",
-  unchecked: "Your session cannot be checked right now. Please try again.",
+  unchecked: "We can't verify your session right now. Please try again.",
+  restricted: "Too many attempts. Please wait a while.",
+  wait: "You can try again in {seconds} s.",
+  waited: "You can try again now.",
   secured: "Your session is confirmed",
 };
 
 export type Words = Readonly<typeof english>;
+
+/** What words may have in them. */
+interface Values {
+  readonly name?: string;
+  readonly why?: string;
+  readonly seconds?: number;
+}
 
 const DAY = 86_400_000;
 
@@ -49,8 +62,14 @@ export class Language {
     this.#day = format({ weekday: "long", day: "numeric", month: "long" }, locale);
   }
 
-  say(word: keyof Words, values: { readonly name?: string; readonly why?: string } = {}): string {
-    return this.#words[word].replace(/\{(name|why)\}/g, (_, key: "name" | "why") => values[key] ?? "");
+  say(word: keyof Words, values: Values = {}): string {
+    return this.#words[word].replace(/\{(name|why|seconds)\}/g, (_, key: keyof Values) => String(values[key] ?? ""));
+  }
+
+  /** What the server says by itself (signIn, unchecked, restricted) in these words; else text as it is. */
+  translate(text: string): string {
+    const word = Object.keys(english).find((w) => english[w as keyof Words] === text);
+    return word === undefined ? text : this.say(word as keyof Words);
   }
 
   time(at: Date): string {
