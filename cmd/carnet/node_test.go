@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -88,17 +89,23 @@ func newNode(t *testing.T, environ ...string) *node {
 	return n
 }
 
+// freeAddrs are below the ports that connections get for themselves, so that none takes
+// one while its node is not there.
 func freeAddrs(t *testing.T, count int) (addrs []string) {
 	t.Helper()
-	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		if len(addrs) == count {
+			return addrs
+		}
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(22000)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer func() { _ = l.Close() }()
 		addrs = append(addrs, l.Addr().String())
 	}
-	return addrs
+	t.Fatal("no free ports")
+	return nil
 }
 
 // start runs the node with the demo and waits until it is ready.
@@ -111,12 +118,7 @@ func (n *node) start() {
 // serve runs the node and waits until it is ready.
 func (n *node) serve(flags ...string) {
 	n.t.Helper()
-	n.cmd = exec.Command(binary, append([]string{"serve", "--data", n.data}, flags...)...)
-	n.cmd.Env = n.environ
-	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
-	if err := n.cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
+	n.launch(flags...)
 	n.wait("ready", func() bool {
 		resp, err := http.Get(n.admin + "/readyz")
 		if err != nil {
@@ -125,6 +127,17 @@ func (n *node) serve(flags ...string) {
 		_ = resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
+}
+
+// launch runs the node.
+func (n *node) launch(flags ...string) {
+	n.t.Helper()
+	n.cmd = exec.Command(binary, append([]string{"serve", "--data", n.data}, flags...)...)
+	n.cmd.Env = n.environ
+	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
+	if err := n.cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 // stop ends the node with a signal and returns its exit code.

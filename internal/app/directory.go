@@ -33,12 +33,14 @@ type box interface {
 	Open(purpose, sealed string) ([]byte, error)
 }
 
-// Config requires all but Clock.
+// Config requires all but HasConnector and Clock.
 type Config struct {
 	Store  store
 	Box    box
 	Signed Signed
-	Clock  func() time.Time // nil: time.Now
+	// HasConnector tells whether there is an API connector of that alias; nil: any is.
+	HasConnector func(alias string) bool
+	Clock        func() time.Time // nil: time.Now
 }
 
 // Signed is what the key sets sign, of each kind of token. The first is the default.
@@ -54,15 +56,19 @@ type Directory struct {
 	box    box
 	clock  func() time.Time
 	signed Signed
+	has    func(alias string) bool
 	latest atomic.Pointer[snapshot]
 	change sync.Mutex // held from a read or write of the store to the snapshot of it
 }
 
 // New returns an empty directory; Load fills it.
 func New(c Config) *Directory {
-	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock, signed: c.Signed}
+	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock, signed: c.Signed, has: c.HasConnector}
 	if d.clock == nil {
 		d.clock = time.Now
+	}
+	if d.has == nil {
+		d.has = func(string) bool { return true }
 	}
 	d.latest.Store(newSnapshot(nil))
 	return d
@@ -111,6 +117,13 @@ func (d *Directory) AllowsOrigin(origin string) bool {
 	return origins[origin] || origins[onAnyPort(origin)]
 }
 
+// AllowsCookies tells whether a page of origin may show its visitor's cookies: any enabled
+// app that lists the origin has a connector look at some.
+func (d *Directory) AllowsCookies(origin string) bool {
+	cookied := d.latest.Load().cookied
+	return cookied[origin] || cookied[onAnyPort(origin)]
+}
+
 // Authenticate returns the enabled app whose secret this is at now. Every
 // refusal is the same [fault.Unauthenticated], and costs the same as far as what
 // is unknown goes: the app, the secret, or both.
@@ -142,7 +155,7 @@ var nobody = &entry{App: App{Disabled: true, Secrets: make([]Secret, 1)}}
 // public app has none.
 func (d *Directory) Add(ctx context.Context, r Registration) (App, secret.Bytes, error) {
 	r = r.withDefaults(d.signed)
-	if err := r.validate(d.signed); err != nil {
+	if err := d.check(r, ""); err != nil {
 		return App{}, secret.Bytes{}, err
 	}
 	d.change.Lock()
@@ -172,7 +185,7 @@ func (d *Directory) Set(ctx context.Context, id ID, change func(*Registration)) 
 	return d.edit(ctx, id, func(a *App) error {
 		r := a.registration()
 		change(&r)
-		if err := r.validate(d.signed); err != nil {
+		if err := d.check(r, a.Connector); err != nil {
 			return err
 		}
 		if r.Public != a.Public {
@@ -184,6 +197,18 @@ func (d *Directory) Set(ctx context.Context, id ID, change func(*Registration)) 
 		r.settle(a)
 		return nil
 	})
+}
+
+// check refuses what cannot be. The connector of r must be there, unless it is the one
+// that the app had: what became of that must not be in the way of other changes.
+func (d *Directory) check(r Registration, had string) error {
+	if err := r.validate(d.signed); err != nil {
+		return err
+	}
+	if r.Connector == "" || r.Connector == had || d.has(r.Connector) {
+		return nil
+	}
+	return fault.BadField("connector", fmt.Sprintf("there is no connector %q: carnet connectors list shows them", r.Connector))
 }
 
 // Disable makes the app unable to authenticate, to get tokens and to have its

@@ -297,6 +297,44 @@ func TestDisableAndEnable(t *testing.T) {
 	}
 }
 
+// TestConnectorIsThere wants a connector that is named to be one, and leaves one alone
+// that has gone since.
+func TestConnectorIsThere(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.has = func(alias string) bool { return alias == "me" }
+	confirmed := Registration{Name: "shop", Identity: Connector, Connector: "you"}
+	_, _, err := f.Add(t.Context(), confirmed)
+	wantField(t, err, "connector")
+	confirmed.Connector = "me"
+	a, _ := f.add(t, confirmed)
+	wantField(t, f.Set(t.Context(), a.ID, func(r *Registration) { r.Connector = "you" }), "connector")
+	f.has = func(string) bool { return false }
+	wantField(t, f.Set(t.Context(), a.ID, func(r *Registration) { r.Name, r.Cookies = "renamed", []string{"sid"} }), "")
+	if got := f.store.apps[a.ID]; got.Connector != "me" || got.Name != "renamed" || !slices.Equal(got.Cookies, []string{"sid"}) {
+		t.Errorf("stored: %+v", got)
+	}
+}
+
+func TestAllowsCookies(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, _ := f.add(t, Registration{Identity: Connector, Connector: "me", Cookies: []string{"sid"}, Origins: []string{"https://a.example", "http://localhost:*"}})
+	f.add(t, Registration{Identity: Connector, Connector: "me", Origins: []string{"https://b.example"}})
+	f.add(t, Registration{Origins: []string{"https://c.example"}})
+	for origin, want := range map[string]bool{
+		"https://a.example": true, "http://localhost:3000": true, "https://b.example": false, "https://c.example": false,
+		"https://d.example": false, "": false, "null": false,
+	} {
+		if got := f.AllowsCookies(origin); got != want {
+			t.Errorf("AllowsCookies(%q) = %v, want %v", origin, got, want)
+		}
+	}
+	if err := f.Disable(t.Context(), a.ID); err != nil || f.AllowsCookies("https://a.example") {
+		t.Errorf("after Disable (%v) the cookies of its pages are taken", err)
+	}
+}
+
 // TestChangesOfOthersAreKept edits an app that another process changed after the
 // last Load.
 func TestChangesOfOthersAreKept(t *testing.T) {

@@ -19,6 +19,9 @@ const (
 	maxName   = 128 // bytes
 	maxScope  = 128
 	maxScopes = 64
+
+	maxCookies    = 16
+	maxCookieName = 128
 )
 
 // Registration is what an operator says of an app. Only Name is required: the zero
@@ -30,6 +33,8 @@ type Registration struct {
 	Public           bool
 	Identity         Identity
 	TrustedNetworks  []netip.Prefix
+	Connector        string
+	Cookies          []string
 	Origins          []string
 	Audience         string
 	SessionAlgorithm jose.Algorithm
@@ -58,10 +63,11 @@ func (r Registration) validate(s Signed) error {
 		bad("name", "must be 1 to %d bytes of printable UTF-8", maxName)
 	}
 	switch r.Identity {
-	case Anonymous, Token, Trusted:
+	case Anonymous, Token, Trusted, Connector:
 	default:
-		bad("identity", "%q is none of anonymous, token, trusted", r.Identity)
+		bad("identity", "%q is none of anonymous, token, trusted, connector", r.Identity)
 	}
+	r.validateConnector(bad)
 	if len(r.TrustedNetworks) > 0 && r.Identity != Trusted {
 		bad("trusted_networks", "are for the identity mode trusted only")
 	}
@@ -96,6 +102,26 @@ func (r Registration) validate(s Signed) error {
 	return errors.Join(errs...)
 }
 
+// validateConnector wants what the mode Connector needs, and of that mode alone.
+func (r Registration) validateConnector(bad func(field, format string, args ...any)) {
+	switch confirmed := r.Identity == Connector; {
+	case confirmed && r.Connector == "":
+		bad("connector", "must name the API connector that confirms visitors")
+	case !confirmed && r.Connector != "":
+		bad("connector", "is for the identity mode connector only")
+	case !confirmed && len(r.Cookies) > 0:
+		bad("cookies", "are for the identity mode connector only")
+	}
+	if len(r.Cookies) > maxCookies {
+		bad("cookies", "may be %d at most", maxCookies)
+	}
+	for i, name := range r.Cookies {
+		if !cookieName(name) || slices.Contains(r.Cookies[:i], name) {
+			bad(fmt.Sprintf("cookies[%d]", i), "%q must be the name of a cookie, each once", name)
+		}
+	}
+}
+
 // validateAlgorithms refuses what no key of this deployment would sign: it would be
 // found out by the first who asks for a token.
 func (r Registration) validateAlgorithms(s Signed, bad func(field, format string, args ...any)) {
@@ -113,7 +139,8 @@ func (r Registration) validateAlgorithms(s Signed, bad func(field, format string
 // registration is what was said of a.
 func (a *App) registration() Registration {
 	return Registration{
-		Name: a.Name, Public: a.Public, Identity: a.Identity, TrustedNetworks: a.TrustedNetworks, Origins: a.Origins,
+		Name: a.Name, Public: a.Public, Identity: a.Identity, TrustedNetworks: a.TrustedNetworks,
+		Connector: a.Connector, Cookies: a.Cookies, Origins: a.Origins,
 		Audience: a.Audience, SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
 	}
 }
@@ -121,6 +148,7 @@ func (a *App) registration() Registration {
 // settle makes a what r says.
 func (r Registration) settle(a *App) {
 	a.Name, a.Public, a.Identity, a.TrustedNetworks, a.Origins = r.Name, r.Public, r.Identity, r.TrustedNetworks, r.Origins
+	a.Connector, a.Cookies = r.Connector, r.Cookies
 	a.Audience, a.SessionAlgorithm, a.AccessAlgorithm, a.Scopes = r.Audience, r.SessionAlgorithm, r.AccessAlgorithm, r.Scopes
 }
 
@@ -141,6 +169,13 @@ func exactOrigin(o string) bool {
 	}
 	return u.Hostname() != "" && !strings.HasSuffix(u.Host, ":") && !strings.Contains(u.Host, "*") &&
 		printable(o) && o == strings.ToLower(u.Scheme+"://"+u.Host)
+}
+
+// cookieName is a token of HTTP (RFC 6265 §4.1.1).
+func cookieName(s string) bool {
+	return s != "" && len(s) <= maxCookieName && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 // scopeToken is RFC 6749 §3.3.

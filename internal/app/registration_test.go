@@ -33,6 +33,22 @@ func TestRegistrationValidate(t *testing.T) {
 		"zero network": {func(r *Registration) {
 			r.Identity, r.TrustedNetworks = Trusted, []netip.Prefix{{}}
 		}, "trusted_networks[0]"},
+		"connector": {func(r *Registration) {
+			r.Identity, r.Connector, r.Cookies = Connector, "me", []string{"sid", "__Host-a"}
+		}, ""},
+		"public, connector":    {func(r *Registration) { r.Public, r.Identity, r.Connector = true, Connector, "me" }, ""},
+		"no connector":         {func(r *Registration) { r.Identity = Connector }, "connector"},
+		"connector, anonymous": {func(r *Registration) { r.Connector = "me" }, "connector"},
+		"cookies, token":       {func(r *Registration) { r.Identity, r.Cookies = Token, []string{"sid"} }, "cookies"},
+		"no cookie":            {func(r *Registration) { r.Identity, r.Connector, r.Cookies = Connector, "me", []string{"a b"} }, "cookies[0]"},
+		"cookie with a value":  {func(r *Registration) { r.Identity, r.Connector, r.Cookies = Connector, "me", []string{"a", "b=c"} }, "cookies[1]"},
+		"cookie twice":         {func(r *Registration) { r.Identity, r.Connector, r.Cookies = Connector, "me", []string{"a", "a"} }, "cookies[1]"},
+		"long cookie": {func(r *Registration) {
+			r.Identity, r.Connector, r.Cookies = Connector, "me", []string{strings.Repeat("x", 129)}
+		}, "cookies[0]"},
+		"many cookies": {func(r *Registration) {
+			r.Identity, r.Connector, r.Cookies = Connector, "me", strings.Split("a b c d e f g h i j k l m n o p q", " ")
+		}, "cookies"},
 		"origin":               {func(r *Registration) { r.Origins = []string{"https://a.example", "http://localhost:3000"} }, ""},
 		"IPv6 origin":          {func(r *Registration) { r.Origins = []string{"http://[::1]:3000"} }, ""},
 		"origin with slash":    {func(r *Registration) { r.Origins = []string{"https://a.example/"} }, "origins[0]"},

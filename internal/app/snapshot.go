@@ -13,6 +13,7 @@ import (
 type snapshot struct {
 	entries map[ID]*entry
 	origins map[string]bool // of the enabled apps
+	cookied map[string]bool // of those that look at cookies
 }
 
 type entry struct {
@@ -21,11 +22,12 @@ type entry struct {
 }
 
 func newSnapshot(apps []App) *snapshot {
-	s := &snapshot{entries: make(map[ID]*entry, len(apps)), origins: map[string]bool{}}
+	s := &snapshot{entries: make(map[ID]*entry, len(apps)), origins: map[string]bool{}, cookied: map[string]bool{}}
 	for _, a := range apps {
 		s.entries[a.ID] = &entry{App: a}
 		for _, o := range a.Origins {
 			s.origins[o] = s.origins[o] || !a.Disabled
+			s.cookied[o] = s.cookied[o] || !a.Disabled && len(a.Cookies) > 0
 		}
 	}
 	return s

@@ -24,11 +24,11 @@ const module = "github.com/carnetproject/carnet"
 // layers: a package imports only packages of lower layers, but for the arrows in
 // sideways. A name ending in "/" stands for all packages under it.
 var layers = [][]string{
-	{"internal/jose", "internal/seal", "internal/fault", "internal/secret"},
+	{"internal/jose", "internal/seal", "internal/fault", "internal/secret", "internal/crew"},
 	{
 		"internal/key", "internal/token", "internal/app", "internal/user", "internal/device", "internal/revocation",
 		"internal/consumer", "internal/limit", "internal/gateway",
-		"internal/bot", "internal/chat", "internal/securesession", "internal/connector", "internal/egress",
+		"internal/bot", "internal/chat", "internal/securesession", "internal/authprofile", "internal/connector", "internal/egress",
 	},
 	{"internal/store/", "internal/bus/", "internal/secretstore", "internal/dump", "internal/api/", "internal/httpx", "internal/socket", "internal/observe", "web"},
 	{"internal/config", "internal/server", "internal/cli", "internal/soak", "cmd/"},
@@ -46,6 +46,7 @@ var sideways = map[string][]string{
 	"internal/bot":           {"internal/egress"},
 	"internal/connector":     {"internal/egress"},
 	"internal/securesession": {"internal/connector"},
+	"internal/authprofile":   {"internal/securesession", "internal/connector", "internal/egress"},
 	"internal/store/":        {"internal/store/table"},
 	"internal/bus/":          {"internal/bus/local"},
 	"internal/api/":          {"internal/httpx", "internal/socket"},
@@ -62,6 +63,7 @@ var revealers = map[string]string{
 	"internal/seal/box.go":                  "seals under a master key",
 	"internal/app/directory.go":             "hashes a client secret, and seals one that signs",
 	"internal/user/password.go":             "hashes a password",
+	"internal/user/remote.go":               "shows the operator's own directory a password",
 	"internal/token/secret.go":              "hashes a refresh token",
 	"internal/api/kong/credential.go":       "shows a credential to those who set its secret",
 	"internal/api/oauth/wire.go":            "sends a refresh token to the one it is for",
@@ -77,6 +79,9 @@ var revealers = map[string]string{
 	"internal/bot/sign.go":                  "signs calls of webhooks",
 	"internal/securesession/fingerprint.go": "keys the fingerprints of credentials",
 	"internal/connector/send.go":            "puts secrets into the calls of connectors",
+	"internal/authprofile/grant.go":         "seals the tokens of a user",
+	"internal/authprofile/provider.go":      "shows a provider the client's secret, and a user's tokens",
+	"internal/authprofile/authorizer.go":    "puts a user's token into the input of the profile's connector",
 	"internal/bot/openai.go":                "shows the model's server its key",
 	"internal/server/bots.go":               "puts configured headers into the calls of bots",
 	"internal/server/devices.go":            "makes a verification key of Keycloak's secret",

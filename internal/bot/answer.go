@@ -41,8 +41,8 @@ func readAnswer(contentType string, r io.Reader, tell func(Delta)) (Answer, erro
 	if len(bytes.TrimSpace(data)) == 0 {
 		return Answer{}, nil
 	}
-	var w wireAnswer
-	if err := json.Unmarshal(data, &w); err != nil {
+	w, err := parse(data)
+	if err != nil {
 		return Answer{}, unusable("is not a JSON object")
 	}
 	if w.Messages == nil && w.Context == nil {
@@ -51,6 +51,13 @@ func readAnswer(contentType string, r io.Reader, tell func(Delta)) (Answer, erro
 	var s stream
 	err = s.take(w, time.Time{})
 	return s.answer, err
+}
+
+// parse reads an answer, or a part of one. A byte that is no UTF-8 becomes U+FFFD, as in
+// deltas: no client takes a frame that has one, nor PostgreSQL a message.
+func parse(data []byte) (w wireAnswer, err error) {
+	err = json.Unmarshal(bytes.ToValidUTF8(data, []byte("\uFFFD")), &w)
+	return w, err
 }
 
 // stream puts an answer together from its parts.
@@ -73,8 +80,8 @@ func (s *stream) read(next func() ([]byte, error)) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		var w wireAnswer
-		if err := json.Unmarshal(part, &w); err != nil {
+		w, err := parse(part)
+		if err != nil {
 			return Answer{}, unusable("has a part that is not a JSON object")
 		}
 		if err := s.take(w, time.Now()); err != nil {

@@ -77,14 +77,21 @@ func (c *caller) call(ctx context.Context, t Turn) error {
 func (c *caller) ask(ctx context.Context, stop context.CancelCauseFunc, t Turn) (a Answer, err error) {
 	ctx, end := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
+	keeper.Add(1)
+	late := time.AfterFunc(c.quick(), func() { // most bots have answered by then
+		defer keeper.Done()
+		c.keep(ctx, stop, t)
+	})
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
+		if late.Stop() {
+			keeper.Done()
+		}
 		end()
 		keeper.Wait()
 	}()
-	keeper.Go(func() { c.keep(ctx, stop, t) })
 	if s, ok := c.bot.(Streamer); ok && t.Kind != Ended { // whose messages nobody is to see
 		return s.Stream(ctx, t, func(d Delta) { c.Replies.Stream(ctx, t, d) })
 	}
@@ -98,12 +105,16 @@ const (
 	typingAgain = 4 * time.Second
 )
 
-// keep extends the lease and shows that the bot is at work until ctx ends. It calls
-// stop if the lease is lost; if the store cannot be asked it is kept in hope.
+// quick is how long a call may take without anything to be done for it.
+func (c *caller) quick() time.Duration { return min(typingAfter, c.Lease/3) }
+
+// keep begins when a call has been on for as long as a quick one. It extends the lease
+// and shows that the bot is at work until ctx ends. It calls stop if the lease is lost; if
+// the store cannot be asked it is kept in hope.
 func (c *caller) keep(ctx context.Context, stop context.CancelCauseFunc, t Turn) {
-	extend := time.NewTicker(c.Lease / 3)
+	extend := time.NewTimer(c.Lease/3 - c.quick())
 	defer extend.Stop()
-	typing := time.NewTimer(typingAfter)
+	typing := time.NewTimer(typingAfter - c.quick())
 	defer typing.Stop()
 	for {
 		select {
@@ -115,6 +126,7 @@ func (c *caller) keep(ctx context.Context, stop context.CancelCauseFunc, t Turn)
 			}
 			typing.Reset(typingAgain)
 		case <-extend.C:
+			extend.Reset(c.Lease / 3)
 			if held, err := c.Turns.ExtendTurn(ctx, t, c.Clock().Add(c.Lease)); err == nil && !held {
 				stop(errLeaseLost)
 				return

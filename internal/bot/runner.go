@@ -83,8 +83,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// Wake says that there is a turn of the bot's which nobody was hired for. It returns at once. A bot that is not of
-// this runner's is another node's.
+// Wake says that there is a turn of the bot's which nobody was hired for. It returns at
+// once. A bot that is not of this runner's is another node's.
 func (r *Runner) Wake(id ID) {
 	if c := r.callers[id]; c != nil {
 		c.nudge()
@@ -146,7 +146,9 @@ func (c *caller) fill(ctx context.Context) (more bool) {
 	}
 	turns := c.lease(ctx, free)
 	for _, t := range turns {
-		c.staff.wg.Go(func() { c.work(ctx, &t) })
+		if !c.staff.crew.Start(func(ctx context.Context) { c.work(ctx, &t) }) {
+			c.work(ctx, &t) // Run ends: the lease is given back
+		}
 	}
 	c.staff.release(free - len(turns))
 	return len(turns) == free

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -378,7 +379,7 @@ func TestRetryAfterDate(t *testing.T) {
 
 // FuzzReadAnswer has any bot answer: what is read can be kept, or is refused for good.
 func FuzzReadAnswer(f *testing.F) {
-	for _, s := range []string{`{"messages":[{"text":"x"}]}`, `{"delta":{"text":"x"}}`, "data: {\"message\":{\"body\":1}}\n\n", `{"context":{"a":null}}`} {
+	for _, s := range []string{`{"messages":[{"text":"x"}]}`, `{"delta":{"text":"x"}}`, "data: {\"message\":{\"body\":1}}\n\n", `{"context":{"a":null}}`, "{\"messages\":[{\"text\":\"\xff\"}],\"context\":{\"a\":\"\xff\"}}"} {
 		f.Add("application/json", s)
 		f.Add("text/event-stream", s)
 		f.Add("application/x-ndjson", s)
@@ -393,11 +394,11 @@ func FuzzReadAnswer(f *testing.F) {
 			return
 		}
 		for _, r := range a.Replies {
-			if !json.Valid(r.Body) || string(r.Body) == "null" {
+			if !json.Valid(r.Body) || !utf8.Valid(r.Body) || string(r.Body) == "null" {
 				t.Errorf("reply %q", r.Body)
 			}
 		}
-		if a.Context != nil && !json.Valid(a.Context) {
+		if a.Context != nil && !(json.Valid(a.Context) && utf8.Valid(a.Context)) {
 			t.Errorf("context %q", a.Context)
 		}
 	})

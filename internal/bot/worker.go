@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/crew"
 )
 
 // Worker waits for a turn that is about to be committed, so that the commit can lease
@@ -32,9 +34,8 @@ func (w *Worker) Answer(t *Turn) {
 
 // staff are the workers of one bot: none before Run begins and none after it ends.
 type staff struct {
-	wg   sync.WaitGroup
+	crew crew.Crew
 	mu   sync.Mutex
-	ctx  context.Context //nolint:containedctx // of Run: a turn outlives the call that hired for it
 	free int
 }
 
@@ -42,16 +43,12 @@ type staff struct {
 func (s *staff) enlist(ctx context.Context, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ctx, s.free = ctx, n
+	s.crew.Enlist(ctx)
+	s.free = n
 }
 
 // dismiss waits for all work to end. The context that it runs under has ended.
-func (s *staff) dismiss() {
-	s.mu.Lock()
-	s.ctx = nil
-	s.mu.Unlock()
-	s.wg.Wait()
-}
+func (s *staff) dismiss() { s.crew.Dismiss() }
 
 // half takes half of the free workers, or the last one: the others stay free for
 // turns that come with their messages.
@@ -70,14 +67,12 @@ func (s *staff) release(n int) {
 }
 
 // start has one free worker do the work, and is false if there is none.
-func (s *staff) start(work func(context.Context)) bool {
+func (s *staff) start(work crew.Work) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ctx := s.ctx
-	if ctx == nil || ctx.Err() != nil || s.free == 0 {
+	if s.free == 0 || !s.crew.Start(work) {
 		return false
 	}
 	s.free--
-	s.wg.Go(func() { work(ctx) })
 	return true
 }

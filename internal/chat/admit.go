@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"context"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
@@ -78,25 +77,5 @@ func (r *room) release(batch []send) {
 
 // choosy tells whether each message is decided on by itself.
 func (r *room) choosy() bool {
-	return r.engine.c.Gate != nil || r.with.ended(r.began, r.engine.c.Clock())
-}
-
-// admit decides on a message. One that was committed before is let through whatever there
-// is against it by now: the store has it, and who sent it again has missed the answer.
-func (r *room) admit(ctx context.Context, d Draft) error {
-	e := r.engine
-	if _, err := e.c.Store.FindMessage(ctx, r.id, d.ID); fault.KindOf(err) != fault.NotFound {
-		return err
-	}
-	if r.with.ended(r.began, e.c.Clock()) {
-		return errEnded
-	}
-	if e.c.Gate == nil {
-		return nil
-	}
-	c, err := e.c.Store.FindConversation(ctx, r.id) // as it is now
-	if err != nil {
-		return err
-	}
-	return e.c.Gate.Admit(ctx, &c, d)
+	return r.engine.guards(r.with.bot) || r.with.ended(r.began, r.engine.c.Clock())
 }

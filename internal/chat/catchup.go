@@ -2,14 +2,15 @@ package chat
 
 import "context"
 
-// pageSize is how many messages are read from the store at once.
+// pageSize is how many messages are read from the store at once, if who needs them has
+// room for so many.
 const pageSize = 100
 
 // catchUp starts reading what sessions lack, unless that is being done or none can
 // take anything. The room is locked.
 func (r *room) catchUp() {
 	if !r.reading && r.hungriest() != nil {
-		r.reading = r.engine.crew.start(r.readAll)
+		r.reading = r.engine.crew.Start(r.readAll)
 	}
 }
 
@@ -29,10 +30,10 @@ func (r *room) readPage(ctx context.Context) (more bool) {
 		r.mu.Unlock()
 		return false
 	}
-	after, known := s.last, r.known
+	after, known, most := s.last, r.known, min(pageSize, max(1, s.sink.Free()))
 	r.mu.Unlock()
 
-	page, err := r.engine.c.Store.MessagesAfter(ctx, r.id, after, pageSize)
+	page, err := r.engine.c.Store.MessagesAfter(ctx, r.id, after, most)
 	r.engine.storeTrouble.note(ctx, err)
 
 	r.mu.Lock()
@@ -48,7 +49,7 @@ func (r *room) readPage(ctx context.Context) (more bool) {
 	}
 	for _, s := range r.sessions {
 		if s.ready && s.last >= after {
-			s.unsure = s.unsure && len(page) == pageSize
+			s.unsure = s.unsure && len(page) == most
 			s.takePage(page)
 		}
 	}

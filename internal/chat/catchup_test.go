@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,6 +142,39 @@ func TestPacing(t *testing.T) {
 		k.room(1000)
 		s.Ready()
 		k.want(t, heardOf(at+1, 251)...)
+	})
+}
+
+// pages is a memory that notes how many messages it was asked for at once.
+type pages struct {
+	*memory
+	most atomic.Int64
+}
+
+func (p *pages) MessagesAfter(ctx context.Context, id ID, after int64, limit int) ([]Message, error) {
+	p.most.Store(max(p.most.Load(), int64(limit)))
+	return p.memory.MessagesAfter(ctx, id, after, limit)
+}
+
+// TestReadsWhatFits: what a queue has no room for is not read for it.
+func TestReadsWhatFits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		fill(t, m, 250)
+		p := &pages{memory: m}
+		n := start(t, m, newDirect(), func(c *Config) { c.Store = p })
+		k := newEar()
+		k.room(6)
+		s, err := n.Open(t.Context(), hello, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Ready()
+		k.want(t, heardOf(1, 6)...)
+		if most := p.most.Load(); most > 6 {
+			t.Errorf("%d messages were read at once, want 6", most)
+		}
 	})
 }
 

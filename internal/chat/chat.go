@@ -10,10 +10,12 @@ package chat
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // ID names a conversation: random, never reused.
@@ -93,7 +95,8 @@ type Hello struct {
 	// with it. Nil: a conversation that is gone is an error.
 	Past json.RawMessage
 	// New begins another conversation. Conversation is empty then.
-	New bool
+	New  bool
+	Addr netip.Addr // where the user is, see [Ask]
 }
 
 // Sink is the connection of a session, which is told what happens. Its methods are
@@ -112,6 +115,9 @@ type Sink interface {
 	// Moved says that the conversation has become another user's, see [Engine.Merge], and
 	// closes the connection for good.
 	Moved()
+	// Secure says where the user stands with a bot that takes messages only of those whom
+	// an API vouches for.
+	Secure(n securesession.Notice)
 	// Reconnect asks the client to come back after the time given, to this node or
 	// another, and closes the connection.
 	Reconnect(after time.Duration)

@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/crew"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
-// Config requires Store, Bus and Bots; every other zero value has a default.
+// Config requires Store and Bots; every other zero value has a default.
 type Config struct {
 	Store store
-	Bus   bus
+	Bus   bus               // to the other nodes; nil: there are none
 	Bots  func(bot.ID) bool // whether there is such a bot to talk to
 	Gate  Gate              // nil: every message may pass
 	Node  string            // unlike that of any other node; default: random
@@ -54,7 +56,8 @@ type Engine struct {
 	rate   *limit.Limiter
 	queued atomic.Int64 // bytes, see Limits.Queue
 	sends  atomic.Int64 // messages, see Limits.Sends
-	crew   crew
+	crew   crew.Crew
+	ours   []byte // what this node's events begin with
 
 	parties sync.Map // bot.ID → *party
 
@@ -71,8 +74,8 @@ type Engine struct {
 
 // New returns an engine that opens sessions at once, and takes messages while Run runs.
 func New(c Config) (*Engine, error) {
-	if c.Store == nil || c.Bus == nil || c.Bots == nil {
-		return nil, errors.New("chat: store, bus and bots are required")
+	if c.Store == nil || c.Bots == nil {
+		return nil, errors.New("chat: store and bots are required")
 	}
 	if c.Hire == nil {
 		c.Hire = func(bot.ID) *bot.Worker { return nil }
@@ -106,6 +109,7 @@ func New(c Config) (*Engine, error) {
 	}
 	return &Engine{
 		c:            c,
+		ours:         beginning(c.Node),
 		rate:         limit.New(c.Limits.Rate, c.Limits.Users),
 		births:       newStripes(),
 		storeTrouble: trouble{log: c.Log, what: "chat store"},
@@ -118,9 +122,9 @@ func New(c Config) (*Engine, error) {
 // more. Messages that had no place in the order by then are dropped without an
 // answer: their clients send them again when they resume.
 func (e *Engine) Run(ctx context.Context) error {
-	e.crew.enlist(ctx)
-	defer e.crew.dismiss()
-	e.crew.start(e.watch)
+	e.crew.Enlist(ctx)
+	defer e.crew.Dismiss()
+	e.crew.Start(e.watch)
 	e.count(ctx)
 	tick := time.NewTicker(e.c.Sweep)
 	defer tick.Stop()
@@ -150,11 +154,30 @@ func (e *Engine) Open(ctx context.Context, h Hello, s Sink) (*Session, error) {
 	if h.Conversation != "" && h.Conversation != c.ID {
 		h.After = FromNow // it counted in a conversation that has ended
 	}
-	session, err := e.attach(c, h.After, s)
-	if err == nil && session.room.with.Hooks {
-		e.saw(ctx, c.ID) // before the client knows of the session
+	if c.LastSeq > 0 { // there is something to see
+		if err := e.protect(ctx, Ask{Conversation: &c, Addr: h.Addr}, securesession.Resume); err != nil {
+			return nil, err
+		}
 	}
-	return session, err
+	session, err := e.attach(c, h.After, s)
+	if err != nil {
+		return nil, err
+	}
+	session.addr = h.Addr
+	e.greet(ctx, session, &c)
+	return session, nil
+}
+
+// greet does what is to be done before the client knows of a session.
+func (e *Engine) greet(ctx context.Context, s *Session, c *Conversation) {
+	if s.room.with.Hooks {
+		e.saw(ctx, c.ID)
+	}
+	if e.guards(c.Bot) {
+		if n, ok := e.c.Gate.Standing(ctx, Ask{Conversation: c, Addr: s.addr}); ok {
+			s.show(n)
+		}
+	}
 }
 
 // conversation is the one that h is about, a new one if need be.
@@ -173,7 +196,7 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 		}
 	}
 	if h.New {
-		return e.begin(ctx, h)
+		return e.begin(ctx, h, e.add)
 	}
 	c, err := e.Current(ctx, h.User, h.Bot)
 	if fault.KindOf(err) != fault.NotFound {
@@ -184,15 +207,26 @@ func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error
 		return Conversation{}, err
 	}
 	defer unlock()
-	c, err = e.Current(ctx, h.User, h.Bot)
-	if fault.KindOf(err) != fault.NotFound {
-		return c, err
+	last, err := e.c.Store.CurrentConversation(ctx, h.User, h.Bot)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+	case err != nil || !e.party(h.Bot).ended(last.Created, e.now()):
+		return last, err
+	default:
+		e.forget(h.Bot, last.ID)
 	}
-	return e.begin(ctx, h)
+	return e.begin(ctx, h, func(ctx context.Context, c Conversation) (Conversation, error) {
+		return e.c.Store.NextConversation(ctx, c, last.ID) // another node may be as far
+	})
 }
 
-// begin makes a conversation, whose user the bot then welcomes.
-func (e *Engine) begin(ctx context.Context, h Hello) (Conversation, error) {
+func (e *Engine) add(ctx context.Context, c Conversation) (Conversation, error) {
+	return c, e.c.Store.AddConversation(ctx, c, true)
+}
+
+// begin makes a conversation, whose user the bot then welcomes, unless add finds that
+// another one was made meanwhile.
+func (e *Engine) begin(ctx context.Context, h Hello, add func(context.Context, Conversation) (Conversation, error)) (Conversation, error) {
 	c := Conversation{
 		ID: ID("cnv_" + randomName()), Bot: h.Bot, User: h.User,
 		Context: json.RawMessage("{}"), Created: e.now(),
@@ -205,8 +239,12 @@ func (e *Engine) begin(ctx context.Context, h Hello) (Conversation, error) {
 			return Conversation{}, err
 		}
 	}
-	if err := e.c.Store.AddConversation(ctx, c, true); err != nil {
+	now, err := add(ctx, c)
+	if err != nil {
 		return Conversation{}, err
+	}
+	if now.ID != c.ID {
+		return now, nil
 	}
 	e.party(c.Bot).owed.Add(1)
 	e.c.Wake(c.Bot)
@@ -245,9 +283,25 @@ const (
 // there are older ones. Before 0 is before the end; limit 0 is DefaultPage, and no
 // page has more than MaxPage.
 func (e *Engine) History(ctx context.Context, u User, id ID, before int64, limit int) ([]Message, bool, error) {
+	c, err := e.own(ctx, u, id)
+	if err == nil {
+		err = e.protect(ctx, Ask{Conversation: &c}, securesession.History)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return e.page(ctx, id, before, limit)
+}
+
+// Past is [Engine.History] for who does not show it to anybody.
+func (e *Engine) Past(ctx context.Context, u User, id ID, before int64, limit int) ([]Message, bool, error) {
 	if _, err := e.own(ctx, u, id); err != nil {
 		return nil, false, err
 	}
+	return e.page(ctx, id, before, limit)
+}
+
+func (e *Engine) page(ctx context.Context, id ID, before int64, limit int) ([]Message, bool, error) {
 	if limit <= 0 {
 		limit = DefaultPage
 	}
@@ -261,7 +315,11 @@ func (e *Engine) History(ctx context.Context, u User, id ID, before int64, limit
 // publishTimeout bounds how long a bus that hangs holds up a conversation.
 const publishTimeout = 2 * time.Second
 
+// publish tells the other nodes.
 func (e *Engine) publish(ctx context.Context, id ID, ev event) {
+	if e.c.Bus == nil {
+		return
+	}
 	ev.Node = e.c.Node
 	data, err := ev.encode()
 	if err == nil {

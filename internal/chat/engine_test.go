@@ -17,10 +17,9 @@ import (
 
 func TestNewNeedsItsParts(t *testing.T) {
 	t.Parallel()
-	whole := Config{Store: newMemory(), Bus: newDirect(), Bots: func(bot.ID) bool { return true }}
+	whole := Config{Store: newMemory(), Bots: func(bot.ID) bool { return true }}
 	for name, edit := range map[string]func(*Config){
 		"store": func(c *Config) { c.Store = nil },
-		"bus":   func(c *Config) { c.Bus = nil },
 		"bots":  func(c *Config) { c.Bots = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,6 +62,25 @@ func TestFirstHelloMakesAConversation(t *testing.T) {
 }
 
 // TestFirstHellosTogether opens two tabs at once on a store that takes its time.
+// TestWithoutABus has one node, whose sessions need none to hear of each other.
+func TestWithoutABus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, newMemory(), nil, func(c *Config) { c.Bus = nil })
+		page, phone := Hello{User: ann, Bot: echo}, Hello{User: ann, Bot: echo}
+		a, _ := n.open(t, page)
+		b, heard := n.open(t, phone)
+		a.Send("m1", body("hi"))
+		synctest.Wait()
+		heard.want(t, "message 1 user m1")
+		a.Close()
+		b.Close()
+		if len(n.rooms) != 0 {
+			t.Errorf("%d rooms are left", len(n.rooms))
+		}
+	})
+}
+
 func TestFirstHellosTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // maxInline is how many bytes of bodies an event carries along. Longer ones are read
@@ -13,13 +15,22 @@ const maxInline = 8 << 10
 
 // event tells other nodes what happened in a conversation.
 type event struct {
-	Node     string    `json:"node"`               // whose event it is: that node knows
+	Node     string    `json:"node"`               // whose event it is: that node knows; the first member, see beginning
 	Seq      int64     `json:"seq,omitempty"`      // the conversation has come so far
 	Messages []message `json:"messages,omitempty"` // the newest ones, in order
 	Typing   From      `json:"typing,omitempty"`
 	Read     int64     `json:"read,omitempty"`
 	Delta    *delta    `json:"delta,omitempty"`
 	Moves    int64     `json:"moves,omitempty"` // see Conversation.Moves
+	Secure   *notice   `json:"secure,omitempty"`
+}
+
+// notice is a [securesession.Notice] as it travels on the bus.
+type notice struct {
+	Standing   securesession.Standing `json:"state"`
+	Reason     securesession.Reason   `json:"reason,omitempty"`
+	Message    string                 `json:"message,omitempty"`
+	RetryAfter time.Duration          `json:"retry_after,omitempty"` // nanoseconds
 }
 
 // delta is a [bot.Delta] as it travels on the bus.
@@ -48,6 +59,12 @@ func said(ms []Message) event {
 		e.Messages = append(e.Messages, message(m))
 	}
 	return e
+}
+
+// beginning is that of the events of a node, and of no other's.
+func beginning(node string) []byte {
+	data, _ := event{Node: node}.encode() // a string always encodes
+	return bytes.TrimSuffix(data, []byte("}\n"))
 }
 
 func (e event) encode() ([]byte, error) {

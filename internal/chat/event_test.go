@@ -77,6 +77,23 @@ func TestJunkOnTheBus(t *testing.T) {
 	}
 }
 
+// TestOwnEvents are told by how they begin, whatever the node is called.
+func TestOwnEvents(t *testing.T) {
+	t.Parallel()
+	nodes := []string{"a", "ab", `a"`, `a\`, "<é>", "\xff", ""}
+	for _, of := range nodes {
+		data, err := event{Node: of, Seq: 7, Typing: FromBot}.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range nodes {
+			if got := bytes.HasPrefix(data, beginning(at)); got != (of == at) {
+				t.Errorf("%s at node %q: own %t", data, at, got)
+			}
+		}
+	}
+}
+
 // FuzzHear gives a room whatever comes over the bus: a session never takes a message
 // but the next, however the events lie.
 func FuzzHear(f *testing.F) {

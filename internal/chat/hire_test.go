@@ -214,8 +214,8 @@ func TestGateRefusesBeforeHiring(t *testing.T) {
 		hired := 0
 		n := start(t, newMemory(), newDirect(), func(c *Config) {
 			c.Hire = func(bot.ID) *bot.Worker { hired++; return nil }
-			c.Gate = gate(func(_ context.Context, _ *Conversation, d Draft) error {
-				if d.ID == "a" {
+			c.Gate = gate(func(_ context.Context, a Ask) error {
+				if a.Message == "a" {
 					return errors.New("no")
 				}
 				return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // direct is a bus that loses nothing and is never late.
@@ -100,7 +101,10 @@ func (e *ear) Nack(id string, f *fault.Error)        { e.note("nack %s %s %s", i
 func (e *ear) Delta(id, text string)                 { e.note("delta %s %s", id, text) }
 func (e *ear) Typing(from From)                      { e.note("typing %s", from) }
 func (e *ear) Read(seq int64)                        { e.note("read %d", seq) }
-func (e *ear) Moved()                                { e.note("moved") }
+func (e *ear) Secure(n securesession.Notice) {
+	e.note("secure %s %s %s", n.Standing, string(n.Reason), n.Message)
+}
+func (e *ear) Moved() { e.note("moved") }
 func (e *ear) Reconnect(after time.Duration) {
 	e.note("reconnect within %v", after.Truncate(maxSpread)+maxSpread)
 }

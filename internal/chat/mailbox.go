@@ -30,8 +30,8 @@ func (r *room) enqueue(s *Session, d Draft) *fault.Error {
 
 // work starts the mailbox, unless it runs or has nothing to do. The room is locked.
 func (r *room) work() {
-	if !r.working && (len(r.queue) > 0 || r.read > r.saved || r.typing) {
-		r.working = r.engine.crew.start(r.workAll)
+	if !r.working && (len(r.queue) > 0 || r.read > r.saved || r.typing || r.notice != nil) {
+		r.working = r.engine.crew.Start(r.workAll)
 	}
 }
 
@@ -43,8 +43,9 @@ func (r *room) workAll(ctx context.Context) {
 		if r.read > r.saved {
 			read = r.read
 		}
-		r.typing = false
-		if ctx.Err() != nil || len(batch) == 0 && read == 0 && !typing {
+		shown := r.notice
+		r.typing, r.notice = false, nil
+		if ctx.Err() != nil || len(batch) == 0 && read == 0 && !typing && shown == nil {
 			r.working = false
 			r.mu.Unlock()
 			r.release(batch)
@@ -52,9 +53,12 @@ func (r *room) workAll(ctx context.Context) {
 		}
 		r.mu.Unlock()
 
+		if shown != nil {
+			r.engine.publish(ctx, r.id, event{Secure: (*notice)(shown)})
+		}
 		switch {
 		case len(batch) > 0:
-			r.commit(ctx, batch)
+			r.take(ctx, batch)
 		case typing:
 			r.engine.publish(ctx, r.id, event{Typing: FromUser})
 		}
@@ -72,12 +76,11 @@ func (r *room) rest() bool {
 	return !r.working
 }
 
-// next takes a batch off the queue. Where each message is decided on a batch is one
-// message, so that what was let in does not wait while a gate ponders the next.
+// next takes a batch off the queue: no more than a gate lets wait, where one decides.
 func (r *room) next() []send {
 	n := min(len(r.queue), maxBatch)
 	if r.choosy() {
-		n = min(n, 1)
+		n = min(n, r.engine.c.Limits.Window)
 	}
 	batch := r.queue[:n:n]
 	if r.queue = r.queue[n:]; len(r.queue) == 0 {
@@ -86,16 +89,19 @@ func (r *room) next() []send {
 	return batch
 }
 
+// take brings in what may come in of a batch.
+func (r *room) take(ctx context.Context, batch []send) {
+	defer r.release(batch)
+	if r.choosy() {
+		r.decide(ctx, batch)
+		return
+	}
+	r.commit(ctx, batch)
+}
+
 // commit brings a batch into the order, and tells everyone.
 func (r *room) commit(ctx context.Context, batch []send) {
-	defer r.release(batch)
 	e := r.engine
-	if len(batch) == 1 && r.choosy() {
-		if err := r.admit(ctx, batch[0].draft); err != nil {
-			r.refuse(ctx, batch, err)
-			return
-		}
-	}
 	drafts := make([]Draft, len(batch))
 	for i, it := range batch {
 		drafts[i] = it.draft

@@ -238,11 +238,6 @@ func TestMessageOvertakesItsAnswer(t *testing.T) {
 	}
 }
 
-// gate admits by what it is told.
-type gate func(ctx context.Context, c *Conversation, d Draft) error
-
-func (g gate) Admit(ctx context.Context, c *Conversation, d Draft) error { return g(ctx, c, d) }
-
 func TestGate(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -259,9 +254,9 @@ func TestGate(t *testing.T) {
 				m := newMemory()
 				var seen []string
 				n := start(t, m, newDirect(), func(c *Config) {
-					c.Gate = gate(func(_ context.Context, c *Conversation, d Draft) error {
-						seen = append(seen, fmt.Sprint(d.ID, " ", c.User.Subject, " ", string(c.Context)))
-						if d.ID == "a" {
+					c.Gate = gate(func(_ context.Context, a Ask) error {
+						seen = append(seen, fmt.Sprint(a.Message, " ", a.User.Subject, " ", string(a.Context)))
+						if a.Message == "a" {
 							return tc.err
 						}
 						return nil
@@ -289,8 +284,8 @@ func TestSlowGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		n := start(t, m, newDirect(), func(c *Config) {
-			c.Gate = gate(func(ctx context.Context, c *Conversation, d Draft) error {
-				if d.ID == "slow" {
+			c.Gate = gate(func(ctx context.Context, a Ask) error {
+				if a.Message == "slow" {
 					return pause(ctx, time.Hour)
 				}
 				return nil

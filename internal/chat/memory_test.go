@@ -133,6 +133,14 @@ func (m *memory) AddConversation(ctx context.Context, c Conversation, welcome bo
 	return nil
 }
 
+func (m *memory) NextConversation(ctx context.Context, c Conversation, after ID) (Conversation, error) {
+	newest, err := m.CurrentConversation(ctx, c.User, c.Bot)
+	if err != nil && fault.KindOf(err) != fault.NotFound || newest.ID != after {
+		return newest, err
+	}
+	return c, m.AddConversation(ctx, c, true)
+}
+
 func (m *memory) MergeContext(ctx context.Context, id ID, set json.RawMessage, by Author) error {
 	return m.use(ctx, "context", id, func(r *record) error { return r.Merge(set, by) })
 }

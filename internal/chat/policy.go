@@ -30,6 +30,7 @@ type Policy struct {
 // party is a bot as the engine knows it.
 type party struct {
 	Policy
+	bot   bot.ID
 	rate  *limit.Limiter
 	sends atomic.Int64 // messages that wait for their commit
 	owed  atomic.Int64 // turns that have not ended, by the last count and what this node did since
@@ -43,7 +44,7 @@ func (e *Engine) party(of bot.ID) *party {
 	c := e.c.Policies[of]
 	c.SessionTimeout = cmp.Or(c.SessionTimeout, 30*time.Minute)
 	c.Waiting = cmp.Or(c.Waiting, 2048)
-	p, _ := e.parties.LoadOrStore(of, &party{Policy: c, rate: limit.New(c.Rate, 1)})
+	p, _ := e.parties.LoadOrStore(of, &party{Policy: c, bot: of, rate: limit.New(c.Rate, 1)})
 	return p.(*party)
 }
 

@@ -203,7 +203,7 @@ func TestGateKnows(t *testing.T) {
 		shut := false
 		asked := 0
 		n := start(t, newMemory(), newDirect(), func(c *Config) {
-			c.Gate = gate(func(context.Context, *Conversation, Draft) error {
+			c.Gate = gate(func(context.Context, Ask) error {
 				asked++
 				if shut {
 					return fault.New(fault.Denied, "sign in")

@@ -1,9 +1,12 @@
 package chat
 
 import (
+	"bytes"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // room is what the sessions of one conversation share on this node.
@@ -14,7 +17,7 @@ type room struct {
 	began  time.Time // the conversation
 	refs   int       // sessions, under the engine's lock
 	join   sync.Once
-	leave  func() // ends the subscription that join began
+	leave  func() // ends the subscription that join began; nil: there is no bus
 
 	mu       sync.Mutex
 	sessions []*Session
@@ -25,8 +28,9 @@ type room struct {
 	// The mailbox.
 	working     bool
 	queue       []send
-	read, saved int64 // how far the user has read, and how much of that the store knows
-	typing      bool  // other nodes are to be told
+	read, saved int64                 // how far the user has read, and how much of that the store knows
+	typing      bool                  // other nodes are to be told
+	notice      *securesession.Notice // likewise; nil: nothing
 }
 
 // deliver gives each session what it may take of ms, which are in order: the message
@@ -60,13 +64,13 @@ func (r *room) tell(but *Session, f func(Sink)) {
 
 // hear takes an event from the bus.
 func (r *room) hear(data []byte) {
+	if bytes.HasPrefix(data, r.engine.ours) {
+		return // the room knew before it told the bus
+	}
 	ev, err := decodeEvent(data)
 	if err != nil {
 		r.engine.c.Log.Warn("event dropped", slog.Any("err", err))
 		return
-	}
-	if ev.Node == r.engine.c.Node {
-		return // the room knew before it told the bus
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,6 +88,9 @@ func (r *room) hear(data []byte) {
 func (r *room) hint(ev event) {
 	if ev.Typing != "" {
 		r.tell(nil, func(k Sink) { k.Typing(ev.Typing) })
+	}
+	if n := ev.Secure; n != nil {
+		r.secure(securesession.Notice(*n))
 	}
 	if d := ev.Delta; d != nil {
 		r.tell(nil, func(k Sink) { k.Delta(d.ID, d.Text) })

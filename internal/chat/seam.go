@@ -3,9 +3,11 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // conversations is the part of the store that knows which there are.
@@ -16,6 +18,9 @@ type conversations interface {
 	CurrentConversation(ctx context.Context, u User, b bot.ID) (Conversation, error)
 	// AddConversation commits c, and the bot's turn to welcome its user if asked.
 	AddConversation(ctx context.Context, c Conversation, welcome bool) error
+	// NextConversation commits c, with that turn, if after is the user's newest with the
+	// bot ("": there is none), and returns it. Else it returns the newest.
+	NextConversation(ctx context.Context, c Conversation, after ID) (Conversation, error)
 	// Stands leaves out conversations that are not there.
 	Stands(ctx context.Context, ids []ID) (map[ID]Stand, error)
 	// MoveConversations makes all conversations of from those of to in one commit. It
@@ -79,11 +84,36 @@ type bus interface {
 	Subscribe(subject string, f func(data []byte)) (cancel func())
 }
 
-// Gate decides on each message before it is committed. Safe for concurrent use; the
-// messages of one conversation come one at a time and in order.
+// Gate decides on the messages of users before they are committed. Safe for concurrent
+// use; the messages of one conversation are entered one at a time and in order. Its
+// methods are called without a lock.
 type Gate interface {
-	// Admit returns nil to let m in. A [fault.Error] is told to who sent it; any other
-	// error says only that the message cannot be taken now. It may take its time:
-	// nothing waits for it but the conversation's later messages.
-	Admit(ctx context.Context, c *Conversation, m Draft) error
+	// Guards tells, at once, whether anything is to be asked about a bot.
+	Guards(b bot.ID) bool
+	// Enter takes a message, and returns at once.
+	Enter(a Ask) Verdict
+	// Protect returns nil to let who asks see what s is about. An error is as that of
+	// [Verdict.Wait].
+	Protect(ctx context.Context, a Ask, s securesession.Surface) error
+	// Standing is what who asks is shown when a session begins; false: nothing.
+	Standing(ctx context.Context, a Ask) (securesession.Notice, bool)
+	// Forget is told of a conversation that has ended.
+	Forget(b bot.ID, id ID)
+}
+
+// Ask is a user who wants something of a conversation.
+type Ask struct {
+	*Conversation            // as it is now
+	Message       string     // the id of what is to be let in; "": the user wants to see something
+	Addr          netip.Addr // where the user is; the zero Addr: not known
+}
+
+// Verdict is what a gate finds about a message.
+type Verdict interface {
+	// Decided tells whether Wait returns at once.
+	Decided() bool
+	// Wait returns nil to let the message in. A [fault.Error] is told to who sent it; any
+	// other error says only that the message cannot be taken now. It may take its time:
+	// nothing waits for it but the conversation's later messages. It is called once.
+	Wait(ctx context.Context) error
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // Session is one connection's part in a conversation. Its methods return at once,
@@ -17,6 +19,7 @@ type Session struct {
 	room *room
 	conv Conversation
 	sink Sink
+	addr netip.Addr // of the client, see [Ask]
 
 	// Under the room's lock.
 	begun   *Conversation // with its context; nil once the client knows of the session
@@ -25,7 +28,8 @@ type Session struct {
 	ready   bool          // sink takes messages
 	unsure  bool          // the store has not been asked since the session began
 	closed  bool
-	typed   time.Time // when the others were told last
+	typed   time.Time             // when the others were told last
+	notice  *securesession.Notice // for when the client knows of the session; nil: nothing
 }
 
 // attach lets sink take part in c.
@@ -43,7 +47,9 @@ func (e *Engine) attach(c Conversation, after int64, sink Sink) (*Session, error
 	r.refs++
 	e.sessions++
 	e.mu.Unlock()
-	r.join.Do(func() { r.leave = e.c.Bus.Subscribe(subject(c.ID), r.hear) })
+	if e.c.Bus != nil {
+		r.join.Do(func() { r.leave = e.c.Bus.Subscribe(subject(c.ID), r.hear) })
+	}
 
 	s := &Session{room: r, conv: c, sink: sink, begun: &c, last: c.LastSeq, unsure: true}
 	s.conv.Context, s.conv.Owned = nil, nil // up to 10 KiB that few ask a session for
@@ -70,6 +76,10 @@ func (s *Session) Ready() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	s.ready, s.begun = true, nil
+	if s.notice != nil && !s.closed {
+		s.sink.Secure(*s.notice)
+	}
+	s.notice = nil
 	if s.room.engine.draining.Load() && !s.closed {
 		s.sink.Reconnect(rand.N(minSpread)) // it began too late to be told with the others
 	}
@@ -210,7 +220,7 @@ func (e *Engine) detach(r *room) {
 		close(e.drained)
 	}
 	e.mu.Unlock()
-	if last {
+	if last && r.leave != nil {
 		r.leave() // without a lock, since it waits for hear
 	}
 }

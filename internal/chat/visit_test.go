@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 
@@ -17,7 +18,7 @@ func TestVisit(t *testing.T) {
 		s, listening := here.open(t, hello)
 		id := s.Conversation().ID
 		asked := newEar()
-		v, err := there.Visit(t.Context(), ann, id, asked)
+		v, err := there.Visit(t.Context(), ann, id, netip.Addr{}, asked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +33,7 @@ func TestVisit(t *testing.T) {
 		v.Send("c", body("too late"))
 		listening.want(t)
 
-		next, err := there.Visit(t.Context(), ann, id, asked)
+		next, err := there.Visit(t.Context(), ann, id, netip.Addr{}, asked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,10 +50,10 @@ func TestVisitRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, newMemory(), newDirect())
 		s, _ := n.open(t, hello)
-		if _, err := n.Visit(t.Context(), bob, s.Conversation().ID, newEar()); fault.KindOf(err) != fault.NotFound {
+		if _, err := n.Visit(t.Context(), bob, s.Conversation().ID, netip.Addr{}, newEar()); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("Visit() of another user's = %v, want not found", err)
 		}
-		if _, err := n.Visit(t.Context(), ann, "cnv_none", newEar()); fault.KindOf(err) != fault.NotFound {
+		if _, err := n.Visit(t.Context(), ann, "cnv_none", netip.Addr{}, newEar()); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("Visit() of none = %v, want not found", err)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // dice are random choices that a seed repeats, as far as the scheduler does.
@@ -343,11 +344,12 @@ func (l *line) Nack(string, *fault.Error) {
 	l.broken = true // come back and send it again
 }
 
-func (l *line) Delta(string, string)    {}
-func (l *line) Typing(From)             {}
-func (l *line) Read(int64)              {}
-func (l *line) Moved()                  {}
-func (l *line) Reconnect(time.Duration) {}
+func (l *line) Delta(string, string)        {}
+func (l *line) Secure(securesession.Notice) {}
+func (l *line) Typing(From)                 {}
+func (l *line) Read(int64)                  {}
+func (l *line) Moved()                      {}
+func (l *line) Reconnect(time.Duration)     {}
 
 func (l *line) Free() int {
 	l.c.mu.Lock()

@@ -24,8 +24,10 @@ type appsCommand struct {
 
 // appFlags say what an app is. Those that are not given are nil.
 type appFlags struct {
-	Identity         *app.Identity   `placeholder:"MODE" help:"How POST /sts believes who a visitor is: anonymous (not at all), token (by an access token), trusted (by the app's secret)."`
+	Identity         *app.Identity   `placeholder:"MODE" help:"How POST /sts believes who a visitor is: anonymous (not at all), token (by an access token), trusted (by the app's secret), connector (your API confirms)."`
 	TrustedNetworks  *[]netip.Prefix `placeholder:"CIDR,…" help:"Where trusted callers must come from."`
+	Connector        *string         `placeholder:"ALIAS" help:"The API connector that confirms visitors."`
+	Cookies          *[]string       `placeholder:"NAME,…" help:"Cookies of the visitor that the connector is told."`
 	Origins          *[]string       `placeholder:"URL,…" help:"Pages that may call from a browser, such as https://www.example.com."`
 	Audience         *string         `placeholder:"TEXT" help:"The aud of session tokens."`
 	SessionAlgorithm *jose.Algorithm `placeholder:"ALG" help:"Of session tokens; HS256 signs with the app's secret."`
@@ -37,6 +39,8 @@ type appFlags struct {
 func (f *appFlags) apply(r *app.Registration) {
 	set(&r.Identity, f.Identity)
 	set(&r.TrustedNetworks, f.TrustedNetworks)
+	set(&r.Connector, f.Connector)
+	set(&r.Cookies, f.Cookies)
 	set(&r.Origins, f.Origins)
 	set(&r.Audience, f.Audience)
 	set(&r.SessionAlgorithm, f.SessionAlgorithm)
@@ -63,6 +67,7 @@ func (appsAdd) Help() string {
 
 Examples:
   carnet apps add shop --origins https://shop.example --scopes orders.read
+  carnet apps add bank --origins https://bank.example --identity connector --connector WhoIsIt --cookies sid
   carnet apps add shop-page --public --origins https://shop.example`
 }
 
@@ -110,6 +115,8 @@ type appRow struct {
 	Created          string         `json:"created"`
 	Identity         app.Identity   `json:"identity"`
 	TrustedNetworks  []netip.Prefix `json:"trusted_networks,omitempty"`
+	Connector        string         `json:"connector,omitempty"`
+	Cookies          []string       `json:"cookies,omitempty"`
 	Origins          []string       `json:"origins,omitempty"`
 	Audience         string         `json:"audience,omitempty"`
 	SessionAlgorithm jose.Algorithm `json:"session_algorithm"`
@@ -144,7 +151,7 @@ func (c appsList) Run(s *shell) error {
 func rowOfApp(a *app.App) appRow {
 	row := appRow{
 		ID: a.ID, Name: a.Name, Public: a.Public, Disabled: a.Disabled, Created: moment(a.Created), Identity: a.Identity,
-		TrustedNetworks: a.TrustedNetworks, Origins: a.Origins, Audience: a.Audience,
+		TrustedNetworks: a.TrustedNetworks, Connector: a.Connector, Cookies: a.Cookies, Origins: a.Origins, Audience: a.Audience,
 		SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
 		Secrets: []secretRow{},
 	}

@@ -48,7 +48,7 @@ type commands struct {
 	Connectors  connectorsCommand  `cmd:"" help:"Look at and call API connectors."`
 	Turns       turnsCommand       `cmd:"" help:"Look at and retry what bots did not answer."`
 	Secrets     secretsCommand     `cmd:"" help:"Look at and change secrets."`
-	Import      importCommand      `cmd:"" help:"Take over what another gateway has."`
+	Import      importCommand      `cmd:"" help:"Take over what other products have."`
 	Export      exportCommand      `cmd:"" help:"Write what the gateway has for another one."`
 	Diff        diffCommand        `cmd:"" help:"Show what an import would change."`
 	Health      healthCommand      `cmd:"" help:"Ask the node whether it is ready."`
@@ -114,11 +114,20 @@ func (s *shell) note(format string, args ...any) {
 
 // load reads the configuration.
 func (s *shell) load() (*config.Config, error) {
-	o := config.Options{Path: s.configFile(), Environ: s.Environ, Handlers: handlers()}
+	return config.Load(config.Options{Path: s.configFile(), Environ: s.Environ, Handlers: handlers(), Flags: s.flags()})
+}
+
+// flags are what the command line says over the configuration, with further members and
+// their values.
+func (s *shell) flags(more ...string) map[string]string {
+	flags := map[string]string{}
 	if s.data != "" {
-		o.Flags = map[string]string{"data": s.data}
+		flags["data"] = s.data
 	}
-	return config.Load(o)
+	for i := 0; i < len(more); i += 2 {
+		flags[more[i]] = more[i+1]
+	}
+	return flags
 }
 
 // configFile is the file that --config or the environment names, or the first

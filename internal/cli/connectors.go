@@ -19,6 +19,8 @@ type connectorsCommand struct {
 	List  connectorsList  `cmd:"" help:"List the configured API connectors."`
 	Check connectorsCheck `cmd:"" help:"Report what is wrong in the files of connectors, and what may not be meant so."`
 	Run   connectorsRun   `cmd:"" help:"Call the API of a connector with an input."`
+
+	Restrictions restrictionsCommand `cmd:"" help:"Look at who is shut out by restriction groups, and let them in."`
 }
 
 type connectorsList struct{ listing }
@@ -143,7 +145,12 @@ func (c connectorsRun) read(s *shell) ([]byte, error) {
 		text, err := s.readAll()
 		return []byte(text), err
 	}
-	file, err := os.Open(c.Input)
+	return readBounded(c.Input)
+}
+
+// readBounded reads a file of at most maxInput bytes.
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, "the input cannot be read", err)
 	}

@@ -14,7 +14,9 @@ import (
 )
 
 type importCommand struct {
-	Kong importKong `cmd:"" help:"Take over a kong.yml, or Sunbird's kong_consumers.json."`
+	Kong      importKong      `cmd:"" help:"Take over a kong.yml, or Sunbird's kong_consumers.json."`
+	Connector importConnector `cmd:"" help:"Take over an API connector, a restriction group or an auth profile of ServisBOT's shape."`
+	Bot       importBot       `cmd:"" help:"Take over what a bot of ServisBOT's shape says of its secure session and its conversations."`
 }
 
 type diffCommand struct {

@@ -64,6 +64,12 @@ type Bot struct {
 	Hooks          []string   `yaml:"hooks" enum:"session.ended,user.offline" doc:"What a webhook is called for besides messages and beginnings; nothing by default"`
 	MaxWaiting     int        `yaml:"max_waiting" doc:"How many messages may wait for their answers before more are refused as busy; 2048 by default"`
 	Rate           limit.Rate `yaml:"rate" doc:"Messages to the bot that each node takes; no limit by default"`
+
+	SecureSession *SecureSession `yaml:"secure_session" doc:"Let only those talk whom your API vouches for, again and again"`
+	State         string         `yaml:"state" enum:"running,paused,stopped" doc:"Paused or stopped, it takes no messages; running by default"`
+	File          string         `yaml:"file" doc:"A document of the bot in ServisBOT's shape: SecureSession, SecureSessionConfig, State, and the policies of Handlers; the path leads from this file"`
+
+	Document *BotDocument // what File says, once it is read; nil: there is none
 }
 
 // The defaults of bots outside the process.
@@ -114,6 +120,7 @@ func (v *validator) bots() {
 
 func (v *validator) bot(path string, b *Bot) {
 	bad := func(member, format string, args ...any) { v.bad(join(path, member), format, args...) }
+	v.secureSession(path, b)
 	v.reference(path+".secret", b.Secret)
 	v.reference(path+".previous_secret", b.Previous)
 	v.reference(path+".token", b.Token)

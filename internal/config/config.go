@@ -26,6 +26,7 @@ type Config struct {
 	TLS            TLS                     `yaml:"tls" doc:"Certificate of the public and gateway listeners; both or none"`
 	RequireHTTPS   bool                    `yaml:"require_https" doc:"Refuse plain HTTP, except on loopback"`
 	TrustedProxies []netip.Prefix          `yaml:"trusted_proxies" doc:"Networks whose X-Forwarded-* headers are believed"`
+	ShutdownDelay  Duration                `yaml:"shutdown_delay" doc:"How long a node that stops still takes requests while /readyz says draining, for load balancers to notice; 0s by default"`
 	ShutdownGrace  Duration                `yaml:"shutdown_grace" doc:"How long running requests may take to finish at a stop"`
 	Log            Log                     `yaml:"log"`
 	Store          string                  `yaml:"store" doc:"Where everything is kept: sqlite://PATH, or postgres://USER@HOST/DATABASE for several nodes; by default carnet.db in data"`
@@ -35,6 +36,7 @@ type Config struct {
 	MasterKeys     MasterKeys              `yaml:"master_keys" doc:"Where to read the keys that seal everything else: file:PATH, env:NAME, stdin, or an SRN"`
 	Keys           map[key.SetName]*KeySet `yaml:"keys" doc:"Sets of signing keys; access and sts are always there"`
 	Tokens         Tokens                  `yaml:"tokens" doc:"Lifetimes of tokens"`
+	Login          Login                   `yaml:"login" doc:"Who knows those who sign in"`
 	Limits         Limits                  `yaml:"limits" doc:"How often requests may come: a count in each s, m or h, or none"`
 	Devices        Devices                 `yaml:"devices"`
 	Admin          Admin                   `yaml:"admin"`

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/carnetproject/carnet/internal/authprofile"
 	"github.com/carnetproject/carnet/internal/connector"
 	"github.com/carnetproject/carnet/internal/egress"
 	"github.com/carnetproject/carnet/internal/fault"
@@ -74,15 +75,19 @@ func (v *validator) egress() {
 // APIs are what the files of connectors hold.
 type APIs struct {
 	Connectors map[string]*connector.Connector // by their aliases, in lower case
+	Profiles   map[string]*authprofile.Profile // likewise
 	Groups     []*connector.Group
 	Warnings   []string // what works, and may not be what was meant
 }
+
+// Names are the aliases in lower case, in their order.
+func (a *APIs) Names() []string { return slices.Sorted(maps.Keys(a.Connectors)) }
 
 // APIs reads the files that connectors names. The error joins a [fault.Error] for each
 // mistake in them.
 func (c *Config) APIs() (APIs, error) {
 	r := &apiReader{
-		apis: APIs{Connectors: map[string]*connector.Connector{}}, from: map[string]string{},
+		apis: APIs{Connectors: map[string]*connector.Connector{}, Profiles: map[string]*authprofile.Profile{}}, from: map[string]string{},
 		opts: connector.Options{Organization: c.Organization, Strict: true, Insecure: c.Egress.AllowInsecure, Ports: c.Egress.Guard().Ports},
 	}
 	for i, path := range c.Connectors {
@@ -117,15 +122,49 @@ func (r *apiReader) path(path string) {
 		r.file(path)
 		return
 	}
-	entries, err := os.ReadDir(path)
+	files, err := documentsIn(path)
 	if err != nil {
 		r.bad(path, "cannot be read")
 	}
+	for _, file := range files {
+		r.file(file)
+	}
+}
+
+// documentsIn are the files of a directory that may be documents.
+func documentsIn(dir string) (files []string, err error) {
+	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
 		if !e.IsDir() && slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(e.Name())) {
-			r.file(filepath.Join(path, e.Name()))
+			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
+	return files, err
+}
+
+// Documents are the files that the configuration consists of besides its own, whether or
+// not they are there: those of connectors and of bots.
+func (c *Config) Documents() []string {
+	files := c.ConnectorFiles()
+	for _, name := range c.Chat.Bots.Names() {
+		if b := c.Chat.Bots[name]; b.File != "" {
+			files = append(files, b.File)
+		}
+	}
+	return files
+}
+
+// ConnectorFiles are those of connectors, whether or not they are there.
+func (c *Config) ConnectorFiles() (files []string) {
+	for _, path := range c.Connectors {
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		in, _ := documentsIn(path) // one that cannot be read has none
+		files = append(files, in...)
+	}
+	return files
 }
 
 // file reads a file of one document, or a list of them.
@@ -176,23 +215,32 @@ func readDocument(path string) (doc []byte, err error) {
 	return doc, nil
 }
 
-// document takes a connector, or a restriction group, which is what has steps.
+// document takes a connector, a restriction group, which is what has steps, or an auth
+// profile, whose type is oauth2.
 func (r *apiReader) document(path, prefix string, doc []byte) {
 	var has struct {
 		Steps json.RawMessage `json:"steps"`
+		Type  any             `json:"type"`
 	}
 	var (
 		name     string
 		warnings []connector.Warning
 		err      error
 	)
-	if json.Unmarshal(doc, &has) == nil && has.Steps != nil {
+	switch read := json.Unmarshal(doc, &has) == nil; {
+	case read && has.Steps != nil:
 		var g *connector.Group
 		if g, warnings, err = connector.ParseGroup(doc, r.opts); err == nil {
 			name = "the restriction group " + g.ID
 			r.apis.Groups = append(r.apis.Groups, g)
 		}
-	} else {
+	case read && has.Type == "oauth2":
+		var p *authprofile.Profile
+		if p, err = authprofile.Parse(doc, authprofile.Options{Organization: r.opts.Organization, Insecure: r.opts.Insecure}); err == nil {
+			name = "the auth profile " + strings.ToLower(p.Alias)
+			r.apis.Profiles[strings.ToLower(p.Alias)] = p
+		}
+	default:
 		var c *connector.Connector
 		if c, warnings, err = connector.Parse(doc, r.opts); err == nil {
 			name = "the connector " + strings.ToLower(c.Alias)
@@ -216,13 +264,21 @@ func (r *apiReader) document(path, prefix string, doc []byte) {
 	r.from[name] = path
 }
 
-// references holds connectors to the groups that they name.
+// references holds connectors to the groups that they name, and auth profiles to the
+// connectors.
 func (r *apiReader) references() {
 	for _, alias := range slices.Sorted(maps.Keys(r.apis.Connectors)) {
 		c := r.apis.Connectors[alias]
 		if c.Group != "" && !slices.ContainsFunc(r.apis.Groups, func(g *connector.Group) bool { return g.ID == c.Group }) {
 			r.at = "connectors"
 			r.bad(r.from["the connector "+alias], "/RestrictionGroup: there is no restriction group %q", c.Group)
+		}
+	}
+	for _, alias := range slices.Sorted(maps.Keys(r.apis.Profiles)) {
+		p := r.apis.Profiles[alias]
+		if p.Connector != "" && r.apis.Connectors[p.Connector] == nil {
+			r.at = "connectors"
+			r.bad(r.from["the auth profile "+alias], "/Configuration/ApiAlias: there is no connector %q", p.Connector)
 		}
 	}
 }

@@ -15,6 +15,8 @@ const (
 		"RequestMapping":{"t":{"type":"requestBody","inputPath":"$.token","requestBodyPath":"$.token"}}}`
 	connectorYAML = "Alias: countries\nMethod: GET\nEndpoint: https://countries.example.com/${name}\nTimeoutMs: 500\n" +
 		"RequestMapping:\n  c: {type: requestURL, inputPath: $.name, requestParameter: name}\n"
+	profileJSON = `{"Alias":"Bank","Type":"oauth2","Vendor":"default","Configuration":{"RedirectUrl":"https://bank.example/chat","ClientId":"carnet",
+		"ClientSecret":"srn:vault::default:secretdoc:client","AuthenticationUrl":"https://login.example/authorize","AccessUrl":"https://login.example/token"}}`
 	groupJSON = `{"id":"g1","evaluations":[{"key":"statusCode","value":401,"comparison":"EQUALS"}],"identifiers":["ipAddress"],"steps":[{"restrictOnFail":true,"ttl":10}]}`
 )
 
@@ -49,6 +51,10 @@ func TestConnectors(t *testing.T) {
 		"directory":      {`connectors: [apis]`, map[string]string{"apis/a.json": connectorJSON, "apis/b.yaml": connectorYAML, "apis/README.md": "x", "apis/old/c.json": "x"}, `countries verify`},
 		"group":          {`connectors: [a.json, g.json]`, map[string]string{"a.json": strings.Replace(connectorJSON, `"Body"`, `"RestrictionGroup":"g1","Body"`, 1), "g.json": groupJSON}, `verify`},
 		"no group":       {`connectors: [a.json]`, map[string]string{"a.json": strings.Replace(connectorJSON, `"Body"`, `"RestrictionGroup":"g1","Body"`, 1)}, `!connectors: |a.json: /RestrictionGroup: there is no restriction group "g1"`},
+		"profile":        {`connectors: [a.json, p.json]`, map[string]string{"a.json": connectorJSON, "p.json": strings.Replace(profileJSON, `"ClientId"`, `"ApiAlias":"VERIFY","ClientId"`, 1)}, `verify`},
+		"bad profile":    {`connectors: [p.json]`, map[string]string{"p.json": "[" + strings.Replace(profileJSON, "https://bank", "http://bank", 1) + "]"}, `!p.json: /0/Configuration/RedirectUrl: must be an https address`},
+		"no API":         {`connectors: [p.json]`, map[string]string{"p.json": strings.Replace(profileJSON, `"ClientId"`, `"ApiAlias":"none","ClientId"`, 1)}, `!connectors: |p.json: /Configuration/ApiAlias: there is no connector "none"`},
+		"two profiles":   {`connectors: [p.json, q.json]`, map[string]string{"p.json": profileJSON, "q.json": strings.Replace(profileJSON, "Bank", "BANK", 1)}, `!q.json: the auth profile bank is in |p.json, too`},
 		"missing":        {`connectors: [none.json]`, map[string]string{}, `!connectors[0]: |none.json: there is no such file`},
 		"not JSON":       {`connectors: [a.json]`, map[string]string{"a.json": "{"}, `!a.json: is not JSON`},
 		"not a list":     {`connectors: [a.json]`, map[string]string{"a.json": "[{"}, `!a.json: is not JSON`},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,8 +20,14 @@ func TestManual(t *testing.T) {
 	if !found || !closed {
 		t.Fatal("docs/operate.md has no annotated configuration")
 	}
-	path := filepath.Join(t.TempDir(), "carnet.yaml")
-	if err := os.WriteFile(path, []byte("# What is left out"+text), 0o600); err != nil {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "carnet.yaml")
+	err = errors.Join(
+		os.WriteFile(path, []byte("# What is left out"+text), 0o600),
+		os.Mkdir(filepath.Join(dir, "apis"), 0o700),
+		os.WriteFile(filepath.Join(dir, "apis", "verify.json"), []byte(connectorJSON), 0o600),
+	)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(Options{Path: path, Handlers: map[string]string{"device": Issue, "echo": ""}}); err != nil {

@@ -153,6 +153,12 @@ func (r *reader) word(path string, n ast.Node, v reflect.Value, m member) {
 			return
 		}
 		text = n.GetToken().Value
+	case *ast.FloatNode:
+		if v.Kind() != reflect.Float64 {
+			r.mismatch(path, n, v.Type())
+			return
+		}
+		text = n.GetToken().Value
 	default:
 		r.mismatch(path, n, v.Type())
 		return

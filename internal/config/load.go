@@ -63,9 +63,14 @@ func load(data []byte, o Options) (*Config, error) {
 			c.Connectors[i] = filepath.Join(filepath.Dir(o.Path), path)
 		}
 	}
+	for _, b := range c.Chat.Bots {
+		if b.File != "" && !filepath.IsAbs(b.File) {
+			b.File = filepath.Join(filepath.Dir(o.Path), b.File)
+		}
+	}
 	c.from = r.provenance
 	misread := len(r.problems)
-	for _, err := range flatten(c.Validate(o.Handlers)) {
+	for _, err := range flatten(errors.Join(errors.Join(c.readBots()...), c.Validate(o.Handlers))) {
 		r.add(fault.Public(err), r.problems[:misread])
 	}
 	if len(r.problems) > 0 {

@@ -81,7 +81,7 @@ func isScalar(t reflect.Type) bool {
 		return true
 	}
 	switch t.Kind() {
-	case reflect.String, reflect.Bool, reflect.Int:
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Float64:
 		return true
 	default:
 		return false
@@ -112,6 +112,8 @@ func want(t reflect.Type) string {
 		return "true or false"
 	case reflect.Int:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		return "a list"
 	case reflect.Pointer:
@@ -152,6 +154,12 @@ func parseKind(v reflect.Value, text string) error {
 			return strconv.ErrSyntax
 		}
 		v.SetBool(text == "true")
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return err
+		}
+		v.SetFloat(n)
 	default:
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -87,6 +87,8 @@ func scalarType(t reflect.Type) any {
 		return []string{"string", "integer"} // 0 needs no unit
 	case t.Kind() == reflect.Bool:
 		return "boolean"
+	case t.Kind() == reflect.Float64:
+		return "number"
 	default:
 		return "integer"
 	}

@@ -134,6 +134,9 @@ func (c *Config) SecretRefs() []string {
 			found[ref] = true
 		}
 	}
+	for _, profile := range apis.Profiles {
+		found[profile.Secret] = true // one that is empty names nothing
+	}
 	var all []string
 	for s := range found {
 		if r, err := secret.ParseRef(s); err == nil {

@@ -71,11 +71,12 @@ gateway:
 
 func TestSecretRefsOfConnectors(t *testing.T) {
 	t.Parallel()
-	c, err := loadWith(t, "connectors: [verify.json]\nmaster_keys: {data: 'srn:vault::default:secret:master'}\n", map[string]string{"verify.json": connectorJSON})
+	c, err := loadWith(t, "connectors: [verify.json, bank.json]\nmaster_keys: {data: 'srn:vault::default:secret:master'}\n",
+		map[string]string{"verify.json": connectorJSON, "bank.json": profileJSON})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"srn:vault::default:secret:key", "srn:vault::default:secret:master"}, c.SecretRefs()); diff != "" {
+	if diff := cmp.Diff([]string{"srn:vault::default:secret:key", "srn:vault::default:secret:master", "srn:vault::default:secretdoc:client"}, c.SecretRefs()); diff != "" {
 		t.Errorf("SecretRefs() (-want +got):\n%s", diff)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/secret"
@@ -34,6 +35,7 @@ func (c *Config) Validate(handlers map[string]string) error {
 	v.bots()
 	v.kore()
 	v.egress()
+	v.login()
 	v.gateway()
 	return errors.Join(v.errs...)
 }
@@ -132,6 +134,9 @@ func (v *validator) durations() {
 	} {
 		v.limited(d.path, d.value)
 	}
+	if v.ShutdownDelay < 0 || v.ShutdownDelay == Forever {
+		v.bad("shutdown_delay", "must not be negative and have an end")
+	}
 }
 
 func (v *validator) limited(path string, d Duration) {
@@ -184,6 +189,11 @@ func (v *validator) gateway() {
 	for _, err := range flatten(v.Gateway.Validate()) {
 		public := fault.Public(err)
 		v.bad(join("gateway", public.Field), "%s", public.Msg)
+	}
+	if v.Bus == local {
+		for _, path := range v.Gateway.Sharing() {
+			v.bad(join("gateway", path), "%s", gateway.NothingShared)
+		}
 	}
 	for i, c := range v.Gateway.Consumers {
 		for j, s := range c.JWTSecrets {

@@ -74,6 +74,13 @@ func (b *breaker) report(round int, now time.Time, o outcome) {
 	}
 }
 
+// isOpen tells whether calls are kept away, but for the one that may close it.
+func (b *breaker) isOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.until.IsZero()
+}
+
 func (b *breaker) trip(now time.Time) {
 	b.open = min(max(2*b.open, firstOpen), longestOpen)
 	b.until, b.probing, b.row, b.window = now.Add(b.open), false, 0, [len(b.window)]tally{}

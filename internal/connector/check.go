@@ -14,6 +14,7 @@ import (
 type Warning struct {
 	Pointer string // RFC 6901, into the document
 	Msg     string
+	Unknown bool // it is a member that is not known, and a fault where documents are read strictly
 }
 
 // String is "/Type: is written so in one of the documents".
@@ -32,7 +33,7 @@ func (k *checker) bad(at, format string, args ...any) {
 }
 
 func (k *checker) warn(at, format string, args ...any) {
-	k.warnings = append(k.warnings, Warning{at, fmt.Sprintf(format, args...)})
+	k.warnings = append(k.warnings, Warning{Pointer: at, Msg: fmt.Sprintf(format, args...)})
 }
 
 func (k *checker) err() error { return errors.Join(k.faults...) }
@@ -143,7 +144,7 @@ func (o *object) done() {
 		case o.strict:
 			o.bad(at, "is not known")
 		default:
-			o.warn(at, "is not known, and does nothing")
+			o.warnings = append(o.warnings, Warning{at, "is not known, and does nothing", true})
 		}
 	}
 }

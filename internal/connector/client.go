@@ -29,6 +29,7 @@ type Config struct {
 	Groups  *Restrictions  // nil: nobody is restricted
 	Roots   *x509.CertPool // nil: the system's
 	Clock   func() time.Time
+	Observe func(Result) // called once per execution; nil: nobody looks
 }
 
 // Client calls the API of one connector. Safe for concurrent use.
@@ -63,6 +64,9 @@ func NewClient(c *Connector, cfg Config) (*Client, error) {
 // Close gives back what the client holds. Calls that run go on.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// Open tells whether the breaker keeps calls away, but for the one that may close it.
+func (c *Client) Open() bool { return c.breaker.isOpen() }
+
 func (c *Client) showCertificate(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	cert, err := c.cfg.Secrets.Certificate(info.Context(), string(c.certificate))
 	if err != nil {
@@ -87,6 +91,9 @@ func (c *Client) Execute(ctx context.Context, call Call) Result {
 	defer cancel()
 	r := c.execute(ctx, call)
 	r.Duration = c.cfg.Clock().Sub(start)
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(r)
+	}
 	return r
 }
 

@@ -600,7 +600,7 @@ func TestBreakerKeepsCallsBack(t *testing.T) {
 	if want := "http_error http_error http_error http_error http_error breaker_open breaker_open"; strings.Join(got, " ") != want || calls.Load() != 5 {
 		t.Errorf("%s after %d calls, want %s", got, calls.Load(), want)
 	}
-	if r.Err.RetryAfter != 5*time.Second || !r.Err.Temporary {
+	if r.Err.RetryAfter != 5*time.Second || !r.Err.Temporary || !c.Open() {
 		t.Errorf("open: %+v", r.Err)
 	}
 	status.Store(403)
@@ -609,6 +609,22 @@ func TestBreakerKeepsCallsBack(t *testing.T) {
 		if r := c.Execute(t.Context(), call(t)); kind(r) != "http_error" {
 			t.Fatalf("after it opened: %s", kind(r))
 		}
+	}
+	if c.Open() {
+		t.Error("open after answers")
+	}
+}
+
+// TestObserve tells of what went out, and of what did not.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	var seen []Result
+	c := client(t, s.URL, `{}`, func(c *Config) { c.Observe = func(r Result) { seen = append(seen, r) } })
+	c.Execute(t.Context(), call(t))
+	c.Execute(t.Context(), Call{})
+	if len(seen) != 2 || seen[0].Status != http.StatusForbidden || kind(seen[1]) != string(MappingError) || seen[0].Duration <= 0 {
+		t.Errorf("seen: %+v", seen)
 	}
 }
 

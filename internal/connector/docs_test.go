@@ -14,8 +14,8 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(manual), "```json\n")[1:]
-	if len(blocks) != 2 {
-		t.Fatalf("docs/connectors.md has %d documents, want a connector and a group", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("docs/connectors.md has %d documents, want two connectors and a group", len(blocks))
 	}
 	doc, _, _ := strings.Cut(blocks[0], "```")
 	c := mustParse(t, []byte(strings.ReplaceAll(doc, "::default:", "::acme:")))
@@ -24,6 +24,10 @@ func TestManual(t *testing.T) {
 	}
 	doc, _, _ = strings.Cut(blocks[1], "```")
 	mustGroup(t, doc)
+	doc, _, _ = strings.Cut(blocks[2], "```")
+	if _, err := mustParse(t, []byte(doc)).Prepare(inputOf(t, `{"clientId":"app_1","cookie":{"sid":"x"},"ip":"192.0.2.1"}`)); err != nil {
+		t.Error(err)
+	}
 	for _, code := range []Code{
 		MappingError, Restricted, BreakerOpen, SecretError, SSRFBlocked, DNSError, ConnectError, TLSError, Timeout,
 		HTTPError, RedirectRefused, ResponseTooLarge, ResponseInvalid,

@@ -3,6 +3,7 @@ package connector
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -93,6 +94,18 @@ func (o *object) elements(name string) (out []*object) {
 
 // Actor is who makes a call: values by the names of identifiers.
 type Actor map[string]string
+
+// NewActor is who calls from an address as a customer; empty: nobody in particular. Of
+// IPv6 the /64 is what counts, since whoever has one address of it has them all.
+func NewActor(from netip.Addr, customer string) Actor {
+	from = from.Unmap()
+	network, _ := from.Prefix(min(from.BitLen(), 64)) // its only error is an invalid address
+	a := Actor{ByAddress: network.String()}
+	if customer != "" {
+		a[ByCustomer] = customer
+	}
+	return a
+}
 
 // key is the actor as g knows it. What an actor lacks is a value like any other.
 func (g *Group) key(a Actor) (string, error) {

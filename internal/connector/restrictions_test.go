@@ -5,11 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/carnetproject/carnet/internal/fault"
 )
@@ -259,5 +262,24 @@ func TestFewerSteps(t *testing.T) {
 	}
 	if next := g.next(s, now); next.Step != 3 {
 		t.Errorf("next %+v", next)
+	}
+}
+
+func TestNewActor(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		from, customer string
+		want           Actor
+	}{
+		{"192.0.2.7", "ann", Actor{ByAddress: "192.0.2.7/32", ByCustomer: "ann"}},
+		{"::ffff:192.0.2.7", "", Actor{ByAddress: "192.0.2.7/32"}},
+		{"2001:db8:1:2:3::4", "ann", Actor{ByAddress: "2001:db8:1:2::/64", ByCustomer: "ann"}},
+	} {
+		if diff := cmp.Diff(tc.want, NewActor(netip.MustParseAddr(tc.from), tc.customer)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.from, diff)
+		}
+	}
+	if got := NewActor(netip.Addr{}, ""); len(got) != 1 {
+		t.Errorf("without an address: %v", got)
 	}
 }

@@ -8,6 +8,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log"
 	"log/slog"
 	"net/http"
@@ -45,6 +46,7 @@ type Options struct {
 
 	Cache    *carnet.Cache    // for verified tokens; nil: none
 	Counters *limit.Counters  // for rate-limiting; nil: a table of 1 MiB
+	Shared   *limit.Shared    // for what nodes count together; nil: a Config that wants that is refused
 	Clock    func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: none
 	Observe  func(Outcome)    // called after each request; nil: not
@@ -66,7 +68,7 @@ type Gateway struct {
 	vault    vault
 	internal map[string]http.Handler
 	cache    *carnet.Cache
-	counters *limit.Counters
+	counters counters
 	clock    func() time.Time
 	log      *slog.Logger
 	errorLog *log.Logger // the same, for ReverseProxy
@@ -95,12 +97,12 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	g := &Gateway{
 		vault:    vault{issuer: o.Issuer, audience: o.Audience, secret: o.Secret, keySet: o.KeySet},
 		sockets:  newSockets(),
-		internal: o.Internal, cache: o.Cache, counters: o.Counters, clock: o.Clock, log: o.Log, observe: o.Observe, used: o.Used,
+		internal: o.Internal, cache: o.Cache, counters: counters{o.Counters, o.Shared}, clock: o.Clock, log: o.Log, observe: o.Observe, used: o.Used,
 		revocations: o.Revocations, trusted: o.Trusted, clientAddr: o.ClientAddr,
 		strangers: limit.NewCounters(networkTable),
 	}
-	if g.counters == nil {
-		g.counters = limit.NewCounters(1 << 20)
+	if g.counters.here == nil {
+		g.counters.here = limit.NewCounters(1 << 20)
 	}
 	g.ring.registry = o.Registry
 	if g.vault.audience == "" {
@@ -146,7 +148,13 @@ func (g *Gateway) Check(ctx context.Context, c Config) error {
 
 // prepare makes all that c needs to be in force.
 func (g *Gateway) prepare(ctx context.Context, c *Config) (*roster, *snapshot, *table, error) {
-	if err := c.Validate(); err != nil {
+	v := c.validate()
+	for _, at := range v.sharing {
+		if g.counters.shared == nil {
+			v.bad(at, NothingShared)
+		}
+	}
+	if err := errors.Join(v.errs...); err != nil {
 		return nil, nil, nil, err
 	}
 	roster, err := g.vault.roster(ctx, c.Consumers, g.roster)

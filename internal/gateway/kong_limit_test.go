@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -12,23 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The cases of rate_limiting that cannot run, each with its reason.
-var limitNotYet = map[string]string{
-	"rate_limiting-003": "policy redis is not offered yet",
-	"rate_limiting-008": "policy cluster is not offered yet",
-	"rate_limiting-009": "policy redis is not offered yet",
-	"rate_limiting-012": "policy redis is not offered yet",
-	"rate_limiting-014": "policy cluster is not offered yet",
-	"rate_limiting-015": "policy redis is not offered yet",
-	"rate_limiting-018": "policy redis is not offered yet",
-	"rate_limiting-034": "policy redis is not offered yet; TestFaultTolerance has a counter that fails",
-	"rate_limiting-035": "policy redis is not offered yet; TestFaultTolerance has a counter that fails",
-	"rate_limiting-036": "policy redis is not offered yet",
-	"rate_limiting-054": "policy redis is not offered yet",
-	"rate_limiting-055": "policy redis is not offered yet",
-	"rate_limiting-057": "sync_rate belongs to policy redis; no file can have it",
-}
-
 // limitCase is a case of rate_limiting. What it expects stands in as many forms as
 // there are cases; each form is read by the check of its case.
 type limitCase struct {
@@ -37,8 +21,59 @@ type limitCase struct {
 	Expect   json.RawMessage
 }
 
-// limitChecks run the other cases.
+// limitChecks run the cases.
 var limitChecks = map[string]func(*testing.T, *limitCase){
+	"rate_limiting-003": sharedSequence,
+	"rate_limiting-008": sharedSequence,
+	"rate_limiting-009": sharedSequence,
+	"rate_limiting-012": sharedSequence,
+	"rate_limiting-014": sharedSequence,
+	"rate_limiting-015": sharedSequence,
+	"rate_limiting-018": sharedSequence,
+	"rate_limiting-034": func(t *testing.T, c *limitCase) {
+		var want struct {
+			Status  int
+			Message string
+		}
+		c.expect(t, &want)
+		server, _, redis := c.openShared(t)
+		redis.fail(errors.New("dial tcp: refused"))
+		a := call(t, server, "GET", "/test")
+		if a.status != want.Status || a.message(t) != want.Message || tellsLimits(a) {
+			t.Errorf("%d %s %v", a.status, a.body, a.header)
+		}
+	},
+	"rate_limiting-035": func(t *testing.T, c *limitCase) { // but that the node counts by itself, and says so
+		server, _, redis := c.openShared(t)
+		redis.fail(errors.New("dial tcp: refused"))
+		for i, status := range []int{200, 200, 200, 200, 200, 200, 429} {
+			if a := call(t, server, "GET", "/test"); a.status != status || !tellsLimits(a) {
+				t.Errorf("request %d: %d %v, want %d", i, a.status, a.header, status)
+			}
+		}
+	},
+	"rate_limiting-036": func(t *testing.T, c *limitCase) { // internal/limit has what happens every 10 seconds
+		server, clock, redis := c.openShared(t)
+		if got, want := statuses(t, server, 8, "/test"), []int{200, 200, 200, 200, 200, 200, 429, 429}; !cmp.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		clock.turn(61 * time.Second)
+		if a := call(t, server, "GET", "/test"); a.status != 200 || redis.asked() != 0 {
+			t.Errorf("after 61 seconds: %d; Redis was asked %d times, want 0", a.status, redis.asked())
+		}
+	},
+	"rate_limiting-054": func(t *testing.T, c *limitCase) { // Redis is that of the node, not of the plugin
+		_, err := New(t.Context(), Options{Config: oneRoute("http://localhost:1", Plugins{RateLimiting: c.plugin(t)})})
+		if want := "services[0].routes[0].plugins.rate-limiting.policy: " + NothingShared; err == nil || err.Error() != want {
+			t.Errorf("New() = %v, want %s", err, want)
+		}
+	},
+	"rate_limiting-055": func(t *testing.T, c *limitCase) { // internal/api/kong takes them, and forgets them
+		delete(c.Config, "redis_host")
+		delete(c.Config, "redis_port")
+		c.valid(t)
+	},
+	"rate_limiting-057": func(t *testing.T, c *limitCase) { c.refused(t) },
 	"rate_limiting-001": func(t *testing.T, c *limitCase) {
 		server, _ := c.open(t)
 		c.sequence(t, c.Expect, server, "/test")
@@ -179,13 +214,10 @@ var limitChecks = map[string]func(*testing.T, *limitCase){
 		}
 	},
 	"rate_limiting-051": func(t *testing.T, c *limitCase) { c.refused(t) },
-	"rate_limiting-058": func(t *testing.T, c *limitCase) {
-		c.Expect = json.RawMessage(`{"valid": false, "error": "expected one of: local"}`) // redis is not offered yet
-		c.refused(t)
-	},
+	"rate_limiting-058": func(t *testing.T, c *limitCase) { c.valid(t) }, // it is redis by another name
 }
 
-// TestKongLimitCases runs each case of rate_limiting or says why it does not.
+// TestKongLimitCases runs each case of rate_limiting.
 func TestKongLimitCases(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../testdata/kong/cases.json")
@@ -198,20 +230,16 @@ func TestKongLimitCases(t *testing.T) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(limitChecks) + len(limitNotYet); got != len(file.Cases) {
-		t.Errorf("%d cases are run or named, the file has %d", got, len(file.Cases))
+	if got := len(limitChecks); got != len(file.Cases) {
+		t.Errorf("%d cases are run, the file has %d", got, len(file.Cases))
 	}
 	for _, c := range file.Cases {
 		t.Run(c.ID, func(t *testing.T) {
 			t.Parallel()
-			check, why := limitChecks[c.ID], limitNotYet[c.ID]
-			switch {
-			case check != nil:
+			if check := limitChecks[c.ID]; check != nil {
 				check(t, &c)
-			case why != "":
-				t.Skip(why)
-			default:
-				t.Errorf("%s: neither run nor named", c.Name)
+			} else {
+				t.Errorf("%s: does not run", c.Name)
 			}
 		})
 	}
@@ -237,6 +265,12 @@ func (c *limitCase) plugin(t *testing.T) *RateLimiting {
 			p.Path = text
 		case "policy":
 			p.Policy = text
+		case "header_name":
+			p.HeaderName = text
+		case "sync_rate":
+			p.SyncRate = number
+		case "fault_tolerant":
+			p.FaultTolerant = new(value == true)
 		case "hide_client_headers":
 			p.HideClientHeaders = value == true
 		case "scope": // in words, for the check to set up
@@ -247,17 +281,59 @@ func (c *limitCase) plugin(t *testing.T) *RateLimiting {
 	return p
 }
 
-// open starts a gateway whose one route has the plugin.
-func (c *limitCase) open(t *testing.T, edits ...func(*Config)) (*httptest.Server, *dial) {
+// sharedSequence has two gateways that share a Redis see the requests in turn.
+func sharedSequence(t *testing.T, c *limitCase) {
+	var want struct{ Status []int }
+	c.expect(t, &want)
+	one, _, redis := c.openShared(t)
+	d := redis.dial
+	_, other := newGateway(t, Options{Config: c.gateway(t), Clock: d.now, Shared: redis.shared(d)})
+	for i, status := range want.Status {
+		a := call(t, []*httptest.Server{one, other}[i%2], "GET", "/test", "Test-Header: tenant", "Authorization: Bearer "+hs(appSecret, "app-key"))
+		left := fmt.Sprint(max(5-i, 0))
+		if a.status != status || a.header.Get("X-RateLimit-Remaining-Minute") != left || a.header.Get("RateLimit-Remaining") != left ||
+			a.header.Get("X-RateLimit-Limit-Minute") != "6" || !holds(a.header.Get("RateLimit-Reset"), "1..60 on each") {
+			t.Errorf("request %d: %d, want %d with %s remaining: %v", i, a.status, status, left, a.header)
+		}
+	}
+}
+
+// tellsLimits tells whether an answer has headers about rate limits.
+func tellsLimits(a answer) bool {
+	for name := range a.header {
+		if strings.Contains(name, "Ratelimit") {
+			return true
+		}
+	}
+	return false
+}
+
+// gateway is a configuration whose one route has the plugin.
+func (c *limitCase) gateway(t *testing.T, edits ...func(*Config)) Config {
 	t.Helper()
 	cfg := oneRoute(newEcho(t).URL, Plugins{RateLimiting: c.plugin(t)})
 	cfg.Services[0].Routes[0].Paths = []string{"/"}
 	for _, edit := range edits {
 		edit(&cfg)
 	}
+	return cfg
+}
+
+// open starts a gateway of it.
+func (c *limitCase) open(t *testing.T, edits ...func(*Config)) (*httptest.Server, *dial) {
+	t.Helper()
 	d := newDial()
-	_, server := newGateway(t, Options{Config: cfg, Clock: d.now})
+	_, server := newGateway(t, Options{Config: c.gateway(t, edits...), Clock: d.now})
 	return server, d
+}
+
+// openShared is open with something to share.
+func (c *limitCase) openShared(t *testing.T) (*httptest.Server, *dial, *memory) {
+	t.Helper()
+	d := newDial()
+	redis := newMemory(d)
+	_, server := newGateway(t, Options{Config: c.gateway(t), Clock: d.now, Shared: redis.shared(d)})
+	return server, d, redis
 }
 
 func (c *limitCase) expect(t *testing.T, to any) {
@@ -287,6 +363,15 @@ func (c *limitCase) refused(t *testing.T) {
 	cfg := oneRoute("http://localhost:1", Plugins{RateLimiting: c.plugin(t)})
 	if err := cfg.Validate(); want.Valid || err == nil || !strings.Contains(err.Error(), want.Error) {
 		t.Errorf("Validate() = %v, want %q", err, want.Error)
+	}
+}
+
+// valid validates the plugin instead of running it.
+func (c *limitCase) valid(t *testing.T) {
+	t.Helper()
+	cfg := oneRoute("http://localhost:1", Plugins{RateLimiting: c.plugin(t)})
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("Validate() = %v", err)
 	}
 }
 

@@ -18,7 +18,7 @@ type rateStage struct {
 	path     string // what by = path counts
 	service  string // what by = service counts
 	counter  counter
-	tolerant bool // let requests pass that cannot be counted
+	tolerant bool // do with this node's own counts where those of all are away
 	tell     *quotaLines
 	refuse   func(status int, text, reason string) *refusal
 	status   int
@@ -26,37 +26,18 @@ type rateStage struct {
 }
 
 // counter counts the requests under one rule: on this node, or on all of them. An
-// error means that it cannot say.
+// error means that it was this node alone, where all should have.
 type counter interface {
 	take(ctx context.Context, who caller, now time.Time) (limit.Usage, error)
-}
-
-// local counts on this node alone.
-type local struct {
-	counters *limit.Counters
-	scope    limit.Key // where the plugin is attached
-	rule     limit.Rule
-}
-
-func newLocal(counters *limit.Counters, at scope, rule limit.Rule) *local {
-	return &local{counters, counters.Key(at.route, at.service, at.consumer), rule}
-}
-
-func (l *local) take(_ context.Context, who caller, now time.Time) (limit.Usage, error) {
-	k := l.scope
-	for _, part := range [...]string{who.kind, who.of, who.name} {
-		k = l.counters.Under(k, part)
-	}
-	return l.counters.Take(k, &l.rule, now), nil
 }
 
 // newRateStage makes the stage of a plugin attached at one scope, for the requests to
 // a service whose callers are found out by j, nil if nothing finds out. Requests of all
 // routes that the scope reaches share the counts.
-func newRateStage(p *RateLimiting, j *JWT, at scope, service string, counters *limit.Counters) *rateStage {
+func newRateStage(p *RateLimiting, j *JWT, at scope, service string, c counters) *rateStage {
 	s := &rateStage{
 		by: cmp.Or(p.LimitBy, perConsumer), header: http.CanonicalHeaderKey(p.HeaderName), path: p.Path, service: service,
-		counter:  newLocal(counters, at, p.rule()),
+		counter:  c.of(p, at),
 		tolerant: p.FaultTolerant == nil || *p.FaultTolerant,
 		status:   cmp.Or(p.ErrorCode, http.StatusTooManyRequests),
 		message:  cmp.Or(p.ErrorMessage, "API rate limit exceeded"),
@@ -76,10 +57,7 @@ func (*rateStage) name() string { return "rate-limiting" }
 
 func (s *rateStage) check(ctx context.Context, r *request) *refusal {
 	u, err := s.counter.take(ctx, s.caller(r), r.now)
-	switch {
-	case err != nil && s.tolerant:
-		return nil
-	case err != nil:
+	if err != nil && !s.tolerant {
 		return s.refuse(http.StatusInternalServerError, "An unexpected error occurred", "requests cannot be counted: "+err.Error())
 	}
 	if s.tell != nil {

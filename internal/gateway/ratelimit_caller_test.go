@@ -49,7 +49,7 @@ func TestCaller(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tc.plugin.Hour = new(1)
-			s := newRateStage(&tc.plugin, nil, scope{}, "s", limit.NewCounters(0))
+			s := newRateStage(&tc.plugin, nil, scope{}, "s", counters{here: limit.NewCounters(0)})
 			r := &request{principal: tc.principal, header: tc.header, path: tc.path, addr: from}
 			if diff := cmp.Diff(tc.want, s.caller(r), cmp.AllowUnexported(caller{})); diff != "" {
 				t.Error(diff)
@@ -76,16 +76,18 @@ func TestCallerNetwork(t *testing.T) {
 // that each place where a plugin is attached counts for itself.
 func TestCallersCountApart(t *testing.T) {
 	t.Parallel()
-	counters := limit.NewCounters(1 << 20)
-	rule := limit.Rule{Quotas: limit.Quotas{limit.Hour: 1}}
+	c := counters{limit.NewCounters(1 << 20), limit.NewShared(limit.SharedConfig{Remote: newMemory(newDial()), Bytes: 1 << 20})}
 	for _, at := range []scope{{}, {route: "ab"}, {service: "ab"}, {consumer: "ab"}, {route: "a", service: "b"}, {route: "ab:", service: ":"}} {
-		l := newLocal(counters, at, rule)
+		local, shared := c.of(&RateLimiting{Hour: new(1)}, at), c.of(&RateLimiting{Hour: new(1), Policy: "redis"}, at)
+		synced := c.of(&RateLimiting{Hour: new(1), Policy: "cluster", SyncRate: 1, Window: "sliding"}, at)
 		for _, who := range []caller{
 			{"ip", "", "1:2"}, {"header", "", "1:2"}, {"device", "1", "2"}, {"device", "1:2", ""}, {"device", "", "1:2"}, {"device", "12", ""}, {"credential", "1", "2"},
 		} {
 			for i, ok := range []bool{true, false} {
-				if u, err := l.take(t.Context(), who, now); err != nil || u.OK != ok {
-					t.Errorf("%+v of %+v, request %d: OK = %v, %v", who, at, i, u.OK, err)
+				for _, c := range []counter{local, shared, synced} {
+					if u, err := c.take(t.Context(), who, now); err != nil || u.OK != ok {
+						t.Errorf("%T: %+v of %+v, request %d: OK = %v, %v", c, who, at, i, u.OK, err)
+					}
 				}
 			}
 		}

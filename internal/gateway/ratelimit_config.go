@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carnetproject/carnet/internal/limit"
 )
@@ -23,8 +24,9 @@ type RateLimiting struct {
 	Path       string `yaml:"path"`        // for limit_by: path
 	Window     string `yaml:"window"`      // fixed or sliding; fixed
 
-	Policy        string `yaml:"policy"`         // where to count; local
-	FaultTolerant *bool  `yaml:"fault_tolerant"` // let requests pass that cannot be counted; true
+	Policy        string  `yaml:"policy"`         // where to count; local
+	SyncRate      float64 `yaml:"sync_rate"`      // seconds between nodes telling one another; -1: with each request
+	FaultTolerant *bool   `yaml:"fault_tolerant"` // while nodes cannot count together, let each count by itself; true
 
 	Headers           string `yaml:"headers"` // kong, ietf or both; kong
 	HideClientHeaders bool   `yaml:"hide_client_headers"`
@@ -32,9 +34,12 @@ type RateLimiting struct {
 	ErrorMessage      string `yaml:"error_message"` // API rate limit exceeded
 }
 
-// What policy and window may be.
+// What policy and window may be. In Kong, policyCluster counts in the database; here it
+// is another name of policyRedis.
 const (
 	policyLocal   = "local"
+	policyCluster = "cluster"
+	policyRedis   = "redis"
 	windowFixed   = "fixed"
 	windowSliding = "sliding"
 )
@@ -57,13 +62,35 @@ func (p *RateLimiting) rule() limit.Rule {
 	return limit.Rule{Quotas: p.quotas(), Sliding: p.Window == windowSliding}
 }
 
+// The bounds of sync_rate in seconds; Kong has the lower one, too.
+const (
+	minSyncRate = 0.02
+	maxSyncRate = 3600
+)
+
+// shares tells whether p counts with other nodes.
+func (p *RateLimiting) shares() bool { return p.Policy == policyCluster || p.Policy == policyRedis }
+
+// every is how often nodes tell one another; 0: with each request.
+func (p *RateLimiting) every() time.Duration {
+	return time.Duration(max(p.SyncRate, 0) * float64(time.Second))
+}
+
 func (v *validator) rateLimiting(at string, p *RateLimiting) {
 	v.quotas(at, p)
 	v.oneOf(at+".limit_by", p.LimitBy, limitBy)
 	v.oneOf(at+".window", p.Window, []string{windowFixed, windowSliding})
 	v.oneOf(at+".headers", p.Headers, headerFamilies)
-	if p.Policy != "" && p.Policy != policyLocal {
-		v.bad(at+".policy", "%q: expected one of: %s; counters that nodes share are not offered yet", p.Policy, policyLocal)
+	v.oneOf(at+".policy", p.Policy, []string{policyLocal, policyCluster, policyRedis})
+	if p.shares() {
+		v.sharing = append(v.sharing, at+".policy")
+	}
+	switch {
+	case p.SyncRate == 0 || p.SyncRate == -1:
+	case !p.shares():
+		v.bad(at+".sync_rate", "sync_rate can only be used with the %s policy", policyRedis)
+	case !(p.SyncRate >= minSyncRate && p.SyncRate <= maxSyncRate): // also what is no number
+		v.bad(at+".sync_rate", "write seconds from %g to %d, or -1 to count together with each request", minSyncRate, maxSyncRate)
 	}
 	if (p.LimitBy == perHeader) != (p.HeaderName != "") {
 		v.bad(at+".header_name", "name a header if, and only if, limit_by is header")

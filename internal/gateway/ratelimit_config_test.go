@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -34,8 +35,15 @@ func TestValidateRateLimiting(t *testing.T) {
 		"no path":          {RateLimiting{Hour: new(1), LimitBy: "path"}, []string{".path: name a path if, and only if, limit_by is path"}},
 		"a path unused":    {RateLimiting{Hour: new(1), Path: "/"}, []string{".path: name a path if"}},
 		"no such path":     {RateLimiting{Hour: new(1), LimitBy: "path", Path: "/a/../b"}, []string{`.path: "/a/../b" must start with "/"`}},
-		"redis":            {RateLimiting{Hour: new(1), Policy: "redis"}, []string{`.policy: "redis": expected one of: local; counters that nodes share are not offered yet`}},
-		"cluster":          {RateLimiting{Hour: new(1), Policy: "cluster"}, []string{`.policy: "cluster": expected one of: local`}},
+		"redis":            {RateLimiting{Hour: new(1), Policy: "redis"}, nil},
+		"cluster":          {RateLimiting{Hour: new(1), Policy: "cluster", SyncRate: -1}, nil},
+		"synced":           {RateLimiting{Hour: new(1), Policy: "redis", SyncRate: 0.02}, nil},
+		"policy":           {RateLimiting{Hour: new(1), Policy: "postgres"}, []string{`.policy: "postgres": expected one of: local, cluster, redis`}},
+		"synced alone":     {RateLimiting{Hour: new(1), SyncRate: 1}, []string{".sync_rate: sync_rate can only be used with the redis policy"}},
+		"synced too often": {RateLimiting{Hour: new(1), Policy: "redis", SyncRate: 0.01}, []string{".sync_rate: write seconds from 0.02 to 3600"}},
+		"synced too late":  {RateLimiting{Hour: new(1), Policy: "redis", SyncRate: 3601}, []string{".sync_rate: write seconds from 0.02 to 3600"}},
+		"synced backwards": {RateLimiting{Hour: new(1), Policy: "redis", SyncRate: -2}, []string{".sync_rate: write seconds"}},
+		"no number":        {RateLimiting{Hour: new(1), Policy: "redis", SyncRate: math.NaN()}, []string{".sync_rate: write seconds"}},
 		"window":           {RateLimiting{Hour: new(1), Window: "rolling"}, []string{`.window: "rolling": expected one of: fixed, sliding`}},
 		"headers":          {RateLimiting{Hour: new(1), Headers: "all"}, []string{`.headers: "all": expected one of: kong, ietf, both`}},
 		"a code of ease":   {RateLimiting{Hour: new(1), ErrorCode: 200}, []string{".error_code: write a status of 400 to 599"}},

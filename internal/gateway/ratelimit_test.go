@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -284,46 +281,13 @@ func TestRateLimitReplacesTheUpstreams(t *testing.T) {
 		h.Set(name, "7000")
 	}
 	r := &request{}
-	s := newRateStage(&RateLimiting{Hour: new(5)}, nil, scope{}, "s", limit.NewCounters(0))
+	s := newRateStage(&RateLimiting{Hour: new(5)}, nil, scope{}, "s", counters{here: limit.NewCounters(0)})
 	if f := s.check(t.Context(), r); f != nil {
 		t.Fatal(f.reason)
 	}
 	r.reply(h)
 	if h.Get("RateLimit-Remaining") != "4" || h.Get("X-RateLimit-Remaining-Hour") != "4" || h.Get("X-Other") != "7000" || len(h.Values("RateLimit-Remaining")) != 1 {
 		t.Errorf("%v", h)
-	}
-}
-
-// deaf is a counter that nobody reaches.
-type deaf struct{}
-
-func (deaf) take(context.Context, caller, time.Time) (limit.Usage, error) {
-	return limit.Usage{}, errors.New("dial tcp: refused")
-}
-
-func TestFaultTolerance(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		plugin RateLimiting
-		want   string
-	}{
-		"by default": {RateLimiting{Hour: new(1)}, ""},
-		"tolerant":   {RateLimiting{Hour: new(1), FaultTolerant: new(true)}, ""},
-		"strict":     {RateLimiting{Hour: new(1), FaultTolerant: new(false)}, "500 An unexpected error occurred"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newRateStage(&tc.plugin, nil, scope{}, "s", limit.NewCounters(0))
-			s.counter = deaf{}
-			r := &request{}
-			got := ""
-			if f := s.check(t.Context(), r); f != nil {
-				got = fmt.Sprint(f.status, " ", document429.FindStringSubmatch(f.body)[1])
-			}
-			if got != tc.want || len(r.answers) > 0 {
-				t.Errorf("refusal %q, want %q; headers %v, want none", got, tc.want, r.answers)
-			}
-		})
 	}
 }
 
@@ -343,7 +307,7 @@ func TestExplainRateLimit(t *testing.T) {
 }
 
 func BenchmarkRateStage(b *testing.B) {
-	s := newRateStage(&RateLimiting{Minute: new(limit.MaxN), Hour: new(limit.MaxN), Headers: "both"}, nil, scope{route: "r"}, "s", limit.NewCounters(1<<20))
+	s := newRateStage(&RateLimiting{Minute: new(limit.MaxN), Hour: new(limit.MaxN), Headers: "both"}, nil, scope{route: "r"}, "s", counters{here: limit.NewCounters(1 << 20)})
 	b.ReportAllocs()
 	for b.Loop() {
 		r := &request{now: now}

@@ -19,7 +19,16 @@ const (
 // Validate reports every mistake in c at once: the error joins one [fault.Error]
 // each, whose Field is the path of the member, such as "services[0].routes[1].paths[0]".
 // It opens no secret and reaches for nothing outside c.
-func (c *Config) Validate() error {
+func (c *Config) Validate() error { return errors.Join(c.validate().errs...) }
+
+// Sharing are the paths of the members by which requests are counted on all nodes
+// together, for which they need something to share.
+func (c *Config) Sharing() []string { return c.validate().sharing }
+
+// NothingShared is what is wrong with those members where there is nothing.
+const NothingShared = `nodes have nothing to count in: set bus to redis://HOST:PORT, or write local`
+
+func (c *Config) validate() *validator {
 	v := &validator{config: c, credentials: map[string]*JWTSecret{}, routes: map[string]string{}, matches: map[match]string{}}
 	if c.Cache < 0 {
 		v.bad("cache", "write a size such as 64MiB, or 0 for the default")
@@ -45,7 +54,7 @@ func (c *Config) Validate() error {
 	for i := range c.Overrides {
 		v.override(fmt.Sprintf("overrides[%d]", i), &c.Overrides[i], services)
 	}
-	return errors.Join(v.errs...)
+	return v
 }
 
 // override requires two things that exist, or a consumer, which may be one of the store's.
@@ -96,6 +105,7 @@ type validator struct {
 	routes      map[string]string     // name → where it is first used
 	matches     map[match]string
 	errs        []error
+	sharing     []string
 }
 
 func (v *validator) bad(at, format string, args ...any) {

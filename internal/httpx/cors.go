@@ -11,11 +11,12 @@ import (
 const preflightAge = 10 * time.Minute
 
 // CORS says which pages may call a resource from a browser. The zero value
-// allows none. Credentials (cookies) are never allowed: Carnet's callers
-// send tokens.
+// allows none, and cookies are for those alone that Cookies names: Carnet's
+// callers send tokens.
 type CORS struct {
 	Public  bool                     // any origin may; for what holds no secret
 	Allow   func(origin string) bool // which others may; nil: none
+	Cookies func(origin string) bool // which of them may send cookies; nil: none
 	Methods []string                 // of a preflight's answer; OPTIONS need not be named
 	Headers []string                 // request headers that pages may set
 }
@@ -51,7 +52,23 @@ func (c CORS) Mark(h http.Header, origin string) bool {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
+	if c.Cookies != nil && c.Cookies(origin) {
+		h.Set(allowCookies, "true")
+	}
 	return true
+}
+
+const allowCookies = "Access-Control-Allow-Credentials"
+
+// Unmark takes back what Mark allowed: the origin, unless it is listed, and its cookies
+// unless they are taken, too.
+func (CORS) Unmark(h http.Header, listed, cookies bool) {
+	if !listed {
+		h.Del("Access-Control-Allow-Origin")
+	}
+	if !listed || !cookies {
+		h.Del(allowCookies)
+	}
 }
 
 func (c CORS) preflight(h http.Header) {

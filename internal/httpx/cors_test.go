@@ -62,3 +62,36 @@ func TestCORS(t *testing.T) {
 		})
 	}
 }
+
+func TestCORSCookies(t *testing.T) {
+	t.Parallel()
+	c := CORS{
+		Allow:   func(origin string) bool { return origin != "https://evil.example" },
+		Cookies: func(origin string) bool { return origin != "https://plain.example" },
+	}
+	for origin, want := range map[string]string{
+		"https://a.example": "true", "https://plain.example": "", "https://evil.example": "", "null": "", "": "",
+	} {
+		h := http.Header{}
+		c.Mark(h, origin)
+		if got := h.Get("Access-Control-Allow-Credentials"); got != want {
+			t.Errorf("cookies of %q: %q, want %q", origin, got, want)
+		}
+	}
+	for _, tc := range []struct{ listed, cookies bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		h := http.Header{}
+		c.Mark(h, "https://a.example")
+		c.Unmark(h, tc.listed, tc.cookies)
+		if got := h.Get("Access-Control-Allow-Origin") != ""; got != tc.listed {
+			t.Errorf("%+v: origin allowed = %v", tc, got)
+		}
+		if got := h.Get("Access-Control-Allow-Credentials") != ""; got != (tc.listed && tc.cookies) {
+			t.Errorf("%+v: cookies allowed = %v", tc, got)
+		}
+	}
+	open := http.Header{}
+	CORS{Public: true, Cookies: c.Cookies}.Mark(open, "https://a.example")
+	if open.Get("Access-Control-Allow-Credentials") != "" {
+		t.Error("any page may send cookies")
+	}
+}

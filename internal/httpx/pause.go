@@ -11,25 +11,33 @@ import (
 // take nothing of an answer.
 const bodyPause = time.Minute
 
-// limitPauses ends requests whose body or answer stands still for d, so that a slow
-// client cannot hold a connection, and one to an upstream, for ever. What moves may
-// take any time. What next leaves unread is bounded, too: net/http reads some of
-// that before it answers.
-func limitPauses(d time.Duration, next http.Handler) http.Handler {
+// limitAnswers ends requests whose answer stands still for d, so that a slow client cannot
+// hold what is made for it for ever. What moves may take any time.
+func limitAnswers(d time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn := http.NewResponseController(w)
-		a := &movingAnswer{ResponseWriter: w, conn: conn, pause: d, shared: r.ProtoMajor > 1}
+		a := &movingAnswer{ResponseWriter: w, conn: http.NewResponseController(w), pause: d, shared: r.ProtoMajor > 1}
 		defer a.last()
+		if r.ContentLength != 0 {
+			_ = a.conn.SetWriteDeadline(time.Time{}) // that of the answer before is not for a 100
+		}
+		next.ServeHTTP(a, r)
+	})
+}
+
+// limitBodies ends requests whose body stands still for d, so that a slow client cannot
+// hold a connection, and one to an upstream, for ever. What moves may take any time. What
+// next leaves unread is bounded, too: net/http reads some of that before it answers.
+func limitBodies(d time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {
-			next.ServeHTTP(a, r)
+			next.ServeHTTP(w, r)
 			return
 		}
-		_ = conn.SetWriteDeadline(time.Time{}) // that of the answer before is not for a 100
-		b := &movingBody{ReadCloser: r.Body, conn: conn, pause: d}
+		b := &movingBody{ReadCloser: r.Body, conn: http.NewResponseController(w), pause: d}
 		b.deadline(time.Now().Add(d), false)
 		defer b.abandon()
 		r.Body = b
-		next.ServeHTTP(a, r)
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -194,22 +194,27 @@ func unread(t *testing.T, s *Server, ended <-chan error, ask func(c net.Conn)) {
 
 func TestAnswerThatStandsStill(t *testing.T) {
 	t.Parallel()
-	ended := make(chan error, 1)
-	s := NewServer(ServerConfig{
-		Listener: listen(t), Log: slog.New(slog.DiscardHandler), BodyPause: 100 * time.Millisecond,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, err := io.Copy(w, endless{})
-			ended <- err
-		}),
-	})
-	unread(t, s, ended, func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n") })
+	for name, readTimeout := range map[string]time.Duration{"of a server for streams": 0, "of one whose requests have an end": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			s := NewServer(ServerConfig{
+				Listener: listen(t), Log: slog.New(slog.DiscardHandler), BodyPause: 100 * time.Millisecond, ReadTimeout: readTimeout,
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					_, err := io.Copy(w, endless{})
+					ended <- err
+				}),
+			})
+			unread(t, s, ended, func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n") })
+		})
+	}
 }
 
 // A client of HTTP/2 can stop the answer of one stream and leave its connection at work.
 func TestAnswerOfAStreamThatStandsStill(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
-	s := httptest.NewUnstartedServer(limitPauses(100*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewUnstartedServer(limitAnswers(100*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, err := io.Copy(w, endless{})
 		ended <- err
 	})))
@@ -241,7 +246,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func TestAnswerThatMoves(t *testing.T) {
 	t.Parallel()
 	const pause = 50 * time.Millisecond
-	handler := limitPauses(pause, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := limitAnswers(pause, limitBodies(pause, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			t.Errorf("body: %v", err)
 		}
@@ -252,7 +257,7 @@ func TestAnswerThatMoves(t *testing.T) {
 			}
 			<-time.After(2 * pause)
 		}
-	}))
+	})))
 	for _, two := range []bool{false, true} {
 		s := httptest.NewUnstartedServer(handler)
 		s.EnableHTTP2 = two

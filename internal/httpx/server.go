@@ -28,7 +28,7 @@ type ServerConfig struct {
 	Handler     http.Handler
 	Cert        *Cert         // nil: plain HTTP
 	ReadTimeout time.Duration // for a whole request; zero: none, for streams
-	BodyPause   time.Duration // without ReadTimeout, how long a body may stand still; zero: 1 min
+	BodyPause   time.Duration // how long an answer may stand still, and without ReadTimeout a body; zero: 1 min
 	Grace       time.Duration // how long requests may take to finish at a stop; zero: 10 s
 	Log         *slog.Logger  // nil: slog.Default()
 }
@@ -51,10 +51,11 @@ func NewServer(c ServerConfig) *Server {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	handler := reportPanics(s.log, c.Handler)
+	handler, pause := reportPanics(s.log, c.Handler), cmp.Or(c.BodyPause, bodyPause)
 	if c.ReadTimeout == 0 {
-		handler = limitPauses(cmp.Or(c.BodyPause, bodyPause), handler)
+		handler = limitBodies(pause, handler)
 	}
+	handler = limitAnswers(pause, handler)
 	s.http = http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,

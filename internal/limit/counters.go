@@ -95,12 +95,18 @@ func (c *Counters) Under(k Key, part string) Key {
 // Take counts an event of k at now if it is within all quotas of r, in one step. An
 // event over one of them is counted in none.
 func (c *Counters) Take(k Key, r *Rule, now time.Time) Usage {
+	u, _ := c.take(k, r, now)
+	return u
+}
+
+// take is Take, and tells when the event was counted, in nanoseconds of the Unix epoch.
+func (c *Counters) take(k Key, r *Rule, now time.Time) (u Usage, at int64) {
 	s := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.clock(now)
+	at = s.clock(now)
 	var frames [NumPeriods]frame
-	u := Usage{OK: true}
+	u.OK = true
 	for p, quota := range r.Quotas {
 		if quota > 0 {
 			f := &frames[p]
@@ -120,7 +126,7 @@ func (c *Counters) Take(k Key, r *Rule, now time.Time) Usage {
 			u.Windows[p] = f.usage(quota, r.Sliding)
 		}
 	}
-	return u
+	return u, at
 }
 
 // Return takes back an event of k that Take counted under r at now. In a window that

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,9 +34,9 @@ func probe(t *testing.T, h *Health, path string) (int, report) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	well := Check{"store", func(context.Context) error { return nil }}
-	ill := Check{"keys", func(context.Context) error { return errors.New("dial 10.0.0.7") }}
-	told := Check{"bus", func(context.Context) error { return fault.New(fault.Unavailable, "not reached for 30s") }}
+	well := Check{Name: "store", Func: func(context.Context) error { return nil }}
+	ill := Check{Name: "keys", Func: func(context.Context) error { return errors.New("dial 10.0.0.7") }}
+	told := Check{Name: "bus", Func: func(context.Context) error { return fault.New(fault.Unavailable, "not reached for 30s") }}
 	for name, tc := range map[string]struct {
 		checks []Check
 		drain  bool
@@ -46,7 +47,17 @@ func TestHealth(t *testing.T) {
 		"well":                 {[]Check{well}, false, 200, report{"ok", map[string]string{"store": "ok"}}},
 		"one fails":            {[]Check{well, ill}, false, 503, report{"unavailable", map[string]string{"store": "ok", "keys": "internal error"}}},
 		"one fails, in public": {[]Check{told}, false, 503, report{"unavailable", map[string]string{"bus": "not reached for 30s"}}},
-		"draining":             {[]Check{well}, true, 503, report{"draining", map[string]string{"store": "ok"}}},
+		"one may fail": {
+			[]Check{well, {Name: "bus", Func: told.Func, Patience: Forever}},
+			false, 200,
+			report{"degraded", map[string]string{"store": "ok", "bus": "not reached for 30s"}},
+		},
+		"one may fail, another not": {
+			[]Check{ill, {Name: "bus", Func: told.Func, Patience: Forever}},
+			false, 503,
+			report{"unavailable", map[string]string{"keys": "internal error", "bus": "not reached for 30s"}},
+		},
+		"draining": {[]Check{well}, true, 503, report{"draining", map[string]string{"store": "ok"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,9 +85,44 @@ func TestReadinessDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		began := time.Now()
-		status, _ := probe(t, NewHealth(slog.New(slog.DiscardHandler), Check{"a", stuck}, Check{"b", stuck}), "/readyz")
+		status, _ := probe(t, NewHealth(slog.New(slog.DiscardHandler), Check{Name: "a", Func: stuck}, Check{Name: "b", Func: stuck}), "/readyz")
 		if took := time.Since(began); status != http.StatusServiceUnavailable || took != checkTimeout {
 			t.Errorf("/readyz = %d after %v, want 503 after %v", status, took, checkTimeout)
+		}
+	})
+}
+
+// TestPatience: what has failed for too long, without a break, makes a node unready.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		h := NewHealth(slog.New(slog.DiscardHandler), Check{Name: "store", Patience: 30 * time.Second, Func: func(context.Context) error {
+			if broken.Load() {
+				return errors.New("away")
+			}
+			return nil
+		}})
+		for i, step := range []struct {
+			broken bool
+			status int
+			want   string
+		}{
+			{false, 200, "ok"},
+			{true, 200, "degraded"},
+			{true, 200, "degraded"},
+			{false, 200, "ok"},
+			{true, 200, "degraded"},
+			{true, 200, "degraded"},
+			{true, 200, "degraded"},
+			{true, 503, "unavailable"},
+			{false, 200, "ok"},
+		} {
+			broken.Store(step.broken)
+			if status, got := probe(t, h, "/readyz"); status != step.status || got.Status != step.want {
+				t.Errorf("look %d: %d %s, want %d %s", i, status, got.Status, step.status, step.want)
+			}
+			time.Sleep(10 * time.Second)
 		}
 	})
 }

@@ -41,6 +41,7 @@ type Metrics struct {
 	reloads  *prometheus.CounterVec
 	signed   *prometheus.HistogramVec
 	secrets  *prometheus.CounterVec
+	apis     apis
 }
 
 // NewMetrics returns metrics at zero, with those of the Go runtime and the process.
@@ -69,6 +70,7 @@ func NewMetrics() *Metrics {
 	m.secrets = to.NewCounterVec(prometheus.CounterOpts{
 		Name: "carnet_secrets_resolve_total", Help: `Looks for secrets, by provider ("none" has it) and result: ok, stale, not_found or error.`,
 	}, []string{"provider", "result"})
+	m.apis = newAPIs(to)
 	version := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
@@ -171,6 +173,25 @@ func (m *Metrics) Counters(stats func() limit.CountersStats) {
 	to.NewCounterFunc(prometheus.CounterOpts{
 		Name: "carnet_rate_limit_evictions_total", Help: "Counters that gave way to others before their window ended: the table is too small.",
 	}, func() float64 { return float64(stats().Evicted) })
+}
+
+// SharedCounters shows what nodes count together, which stats looks at. It is called once.
+func (m *Metrics) SharedCounters(stats func() limit.SharedStats) {
+	to := promauto.With(m.registry)
+	to.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "carnet_rate_limit_shared_up", Help: "1 while Redis answers what nodes count together, else 0.",
+	}, func() float64 {
+		if stats().Up {
+			return 1
+		}
+		return 0
+	})
+	to.NewCounterFunc(prometheus.CounterOpts{
+		Name: "carnet_rate_limit_alone_total", Help: "Requests that this node counted by itself since Redis did not answer.",
+	}, func() float64 { return float64(stats().Alone) })
+	to.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "carnet_rate_limit_shared_table_bytes", Help: "Memory for this node's part of what nodes count together, used or not.",
+	}, func() float64 { return float64(stats().Counters.Bytes) })
 }
 
 // Sockets shows how many chat connections there are. It is called once.

@@ -93,7 +93,13 @@ func TestMetricsCounts(t *testing.T) {
 	m.Cache(func() carnet.CacheStats { return carnet.CacheStats{Hits: 7, Misses: 3, Bytes: 512} })
 	m.Revocations(func() int { return 12 })
 	m.Counters(func() limit.CountersStats { return limit.CountersStats{Bytes: 1 << 20, Evicted: 2} })
+	m.SharedCounters(func() limit.SharedStats {
+		return limit.SharedStats{Counters: limit.CountersStats{Bytes: 1 << 21}, Up: true, Alone: 4}
+	})
 	wantLines(t, scrape(t, m),
+		`carnet_rate_limit_shared_up 1`,
+		`carnet_rate_limit_alone_total 4`,
+		`carnet_rate_limit_shared_table_bytes 2.097152e+06`,
 		`carnet_signature_duration_seconds_bucket{alg="ES256",set="access",le="5e-05"} 0`,
 		`carnet_signature_duration_seconds_bucket{alg="ES256",set="access",le="0.0001"} 1`,
 		`carnet_revocations 12`,

@@ -2,6 +2,8 @@ package seal
 
 import (
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +38,18 @@ func NewBox(key secret.Bytes) (*Box, error) {
 		return nil, err
 	}
 	return &Box{key, aead}, nil
+}
+
+// Derive is another key for one purpose, which says nothing of the master key (RFC 5869).
+func (b *Box) Derive(purpose string) (secret.Bytes, error) {
+	if err := checkPurpose(purpose); err != nil {
+		return secret.Bytes{}, err
+	}
+	key, err := hkdf.Key(sha256.New, b.key.Reveal(), nil, "derive:"+purpose, KeySize)
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	return secret.New(key), nil
 }
 
 // Seal encrypts plain for one purpose, which stands readable in the result and is

@@ -225,3 +225,32 @@ func FuzzBoxOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestDerive(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for name, tc := range map[string]struct {
+		fill    byte
+		purpose string
+	}{
+		"one":             {1, "fingerprint:v1"},
+		"another purpose": {1, "fingerprint:v2"},
+		"another key":     {2, "fingerprint:v1"},
+	} {
+		box := newBox(t, tc.fill)
+		key, err := box.Derive(tc.purpose)
+		if err != nil || key.Len() != seal.KeySize || bytes.Equal(key.Reveal(), rawKey(tc.fill)) {
+			t.Fatalf("%s: %d bytes, error %v", name, key.Len(), err)
+		}
+		if other := seen[string(key.Reveal())]; other != "" {
+			t.Errorf("%s has the key of %s", name, other)
+		}
+		seen[string(key.Reveal())] = name
+		if again, err := box.Derive(tc.purpose); err != nil || !again.Equal(key) {
+			t.Errorf("%s: it is another key the second time", name)
+		}
+	}
+	if _, err := newBox(t, 1).Derive(""); err == nil {
+		t.Error("a key for nothing")
+	}
+}

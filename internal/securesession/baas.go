@@ -31,7 +31,7 @@ func (b *baas) Read(object json.RawMessage) (Inputs, bool) {
 	return inputs, len(missing) > 0
 }
 
-func (b *baas) Check(ctx context.Context, s Subject) Answer {
+func (b *baas) Check(ctx context.Context, _ Key, s Subject) Answer {
 	ctx, cancel := context.WithTimeout(ctx, b.policy.Timeout)
 	defer cancel()
 	in, err := connector.ParseInput(s.Context)

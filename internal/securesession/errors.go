@@ -16,7 +16,7 @@ var (
 // refusalOf is what the sender of a blocked message is told. The reason is in its chain.
 // Nothing of what the authorizer said is.
 func refusalOf(why Reason, retry time.Duration) *fault.Error {
-	e := &fault.Error{Kind: fault.Unavailable, RetryAfter: retry, Err: why}
+	e := &fault.Error{Kind: fault.Unavailable, Code: string(why), RetryAfter: retry, Err: why}
 	switch why {
 	case Unauthorized:
 		e.Kind, e.Msg = fault.Denied, "the session is not authorized"

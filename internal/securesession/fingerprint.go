@@ -17,11 +17,13 @@ import (
 // them. A nil one is not there, which is something else than null.
 type Inputs map[string]json.RawMessage
 
-// fingerprint is a keyed hash of inputs: whoever reads a record without the key cannot
-// try which token it was. Two inputs have the same one exactly if they have the same
-// names and, as JSON, the same values; numbers are the same if they are spelled alike.
-func fingerprint(key secret.Bytes, in Inputs) [32]byte {
+// fingerprint is a keyed hash of whose the inputs are, and of them: whoever reads a record without the key cannot
+// try which token it was. Two inputs of one identity have the same one exactly if they
+// have the same names and, as JSON, the same values; numbers are the same if they are
+// spelled alike.
+func fingerprint(key secret.Bytes, identity string, in Inputs) [32]byte {
 	mac := hmac.New(sha256.New, key.Reveal())
+	frame(mac, []byte(identity))
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		frame(mac, []byte(name))
 		switch value, err := canonical(in[name]); {
@@ -36,6 +38,14 @@ func fingerprint(key secret.Bytes, in Inputs) [32]byte {
 		}
 	}
 	return [32]byte(mac.Sum(nil))
+}
+
+// sum is unlike that of another identity or context.
+func (s Subject) sum() [32]byte {
+	h := sha256.New()
+	frame(h, []byte(s.Identity))
+	h.Write(s.Context)
+	return [32]byte(h.Sum(nil))
 }
 
 // The kinds of values in a fingerprint.

@@ -39,22 +39,25 @@ func TestFingerprint(t *testing.T) {
 	}
 	seen := map[[32]byte]string{}
 	for name, in := range distinct {
-		print := fingerprint(testKey, in)
+		print := fingerprint(testKey, "ann", in)
 		if other, ok := seen[print]; ok {
 			t.Errorf("%s and %s have one fingerprint", name, other)
 		}
 		seen[print] = name
-		if print != fingerprint(testKey, in) {
+		if print != fingerprint(testKey, "ann", in) {
 			t.Errorf("%s has two fingerprints", name)
 		}
-		if print == fingerprint(secret.FromString("another key"), in) {
+		if print == fingerprint(testKey, "bob", in) {
+			t.Errorf("%s: the fingerprint is everybody's", name)
+		}
+		if print == fingerprint(secret.FromString("another key"), "ann", in) {
 			t.Errorf("%s: the fingerprint needs no key", name)
 		}
 	}
-	if fingerprint(testKey, one(` { "y" : 2 , "x" : 1 } `)) != fingerprint(testKey, distinct["object"]) {
+	if fingerprint(testKey, "ann", one(` { "y" : 2 , "x" : 1 } `)) != fingerprint(testKey, "ann", distinct["object"]) {
 		t.Error("white space or order makes a difference")
 	}
-	if fingerprint(testKey, one(`"\u0031"`)) != fingerprint(testKey, distinct["string"]) {
+	if fingerprint(testKey, "ann", one(`"\u0031"`)) != fingerprint(testKey, "ann", distinct["string"]) {
 		t.Error("escapes make a difference")
 	}
 }
@@ -68,7 +71,7 @@ func FuzzFingerprint(f *testing.F) {
 		if len(a) == 0 || len(b) == 0 {
 			return
 		}
-		same := fingerprint(testKey, Inputs{"v": a}) == fingerprint(testKey, Inputs{"v": b})
+		same := fingerprint(testKey, "ann", Inputs{"v": a}) == fingerprint(testKey, "ann", Inputs{"v": b})
 		ca, errA := canonical(a)
 		cb, errB := canonical(b)
 		want := errA == nil && errB == nil && bytes.Equal(ca, cb) || errA != nil && errB != nil && bytes.Equal(a, b)
@@ -86,7 +89,7 @@ func FuzzFingerprint(f *testing.F) {
 		if err := json.Indent(&indented, a, " ", "\t"); err != nil {
 			t.Fatal(err)
 		}
-		if fingerprint(testKey, Inputs{"v": indented.Bytes()}) != fingerprint(testKey, Inputs{"v": a}) {
+		if fingerprint(testKey, "ann", Inputs{"v": indented.Bytes()}) != fingerprint(testKey, "ann", Inputs{"v": a}) {
 			t.Fatalf("%q: white space makes a difference", a)
 		}
 	})

@@ -86,7 +86,7 @@ func (s *session) call(ctx context.Context, o op) Answer {
 	g, p := s.gate, o.guard.Policy
 	start := g.c.Clock()
 	asked, cancel := context.WithTimeout(ctx, p.Timeout)
-	a := o.guard.Authorizer.Check(asked, o.subject)
+	a := o.guard.Authorizer.Check(asked, s.key, o.subject)
 	cancel()
 	g.c.Observer.Called(p.Alias, a.Detail, g.c.Clock().Sub(start))
 	if a.Class != Yes || len(a.Output) == 0 {

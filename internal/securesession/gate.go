@@ -17,15 +17,16 @@ type Authorizer interface {
 	// Check needs.
 	Read(object json.RawMessage) (in Inputs, missing bool)
 	// Check asks. It returns when ctx ends at the latest.
-	Check(ctx context.Context, s Subject) Answer
+	Check(ctx context.Context, k Key, s Subject) Answer
 	// Revision changes with all but the context that an answer may depend on.
 	Revision() string
 }
 
 // Subject is who the authorizer is asked about.
 type Subject struct {
-	Context json.RawMessage   // of the conversation
-	Actor   map[string]string // who it is, in the words of restriction groups
+	Identity string            // whose conversation it is: what was found for another one does not count
+	Context  json.RawMessage   // of the conversation
+	Actor    map[string]string // who it is, in the words of restriction groups
 }
 
 // Guard is what stands before one bot.
@@ -165,6 +166,9 @@ func (g *Gate) Run(ctx context.Context) error {
 // Admit returns nil to let a message pass, when it is its turn. A [fault.Error] says why
 // it is blocked, with a [Reason] in its chain. A ctx that ends takes the message back.
 func (g *Gate) Admit(ctx context.Context, a Ask) error { return g.Enter(a).Wait(ctx) }
+
+// Guards tells whether anything stands before a bot.
+func (g *Gate) Guards(bot string) bool { return g.c.Guard(bot) != nil }
 
 // Enter queues a message and returns at once: the messages of a conversation are settled
 // in the order in which they entered.

@@ -362,12 +362,12 @@ func TestMemory(t *testing.T) {
 			a.Key.Conversation = fmt.Sprint(i)
 			wantVerdict(t, b, a, "")
 		}
-		if n := len(b.sessions); n > 8 {
+		if n, _ := b.held(); n > 8 {
 			t.Errorf("%d conversations in memory", n)
 		}
 		time.Sleep(time.Hour)
-		if n := len(b.sessions) + len(b.shelf.records); n != 0 {
-			t.Errorf("%d conversations and records after an hour", n)
+		if n, records := b.held(); n+records != 0 {
+			t.Errorf("%d conversations and %d records after an hour", n, records)
 		}
 	})
 }

@@ -133,7 +133,7 @@ func (o *official) Read(object json.RawMessage) (Inputs, bool) {
 	return Inputs{"token": members["token"]}, members["token"] == nil
 }
 
-func (o *official) Check(ctx context.Context, s Subject) Answer {
+func (o *official) Check(ctx context.Context, _ Key, s Subject) Answer {
 	var context struct{ Token string }
 	_ = json.Unmarshal(s.Context, &context)
 	o.mu.Lock()
@@ -239,6 +239,15 @@ func newBench(t testing.TB, s *shelf, node string, edit func(*Config)) *bench {
 	}
 	b.Gate = g
 	return b
+}
+
+// held is how many conversations are in memory, and how many records in the store.
+func (b *bench) held() (sessions, records int) {
+	b.Gate.mu.Lock()
+	defer b.Gate.mu.Unlock()
+	b.shelf.mu.Lock()
+	defer b.shelf.mu.Unlock()
+	return len(b.sessions), len(b.shelf.records)
 }
 
 // run runs the gate until stop, or the end of the test.

@@ -109,6 +109,8 @@ func parseConfig(raw json.RawMessage) (*Policy, error) {
 	p.History, p.Resume = r.protect("Protect")
 	failure := r.choice("FailurePolicy", "closed", "closed", "grace")
 	switch {
+	case p.Type == AuthProfile && strings.HasPrefix(p.Message, markup) && !strings.Contains(p.Message, linkHole):
+		r.bad("ErrorMessage", "must have "+linkHole+" where the address to sign in at goes, since it is markup")
 	case p.Alias == "":
 		r.bad("ApiAlias", "must name a connector or an auth profile")
 	case failure == "grace" && p.Grace == 0:

@@ -2,7 +2,6 @@ package securesession
 
 import (
 	"context"
-	"crypto/sha256"
 	"sync"
 	"time"
 )
@@ -22,8 +21,8 @@ type session struct {
 	guard   *Guard
 	used    time.Time
 
-	// The print of the last context, since most messages come with the same one.
-	of       [32]byte // hash of the context; zero: none yet
+	// The print of the last subject, since most messages come with the same one.
+	of       [32]byte // its sum; zero: none yet
 	revision string   // of the authorizer
 	print    Print
 	missing  bool
@@ -43,6 +42,9 @@ type Ticket struct {
 	id      uint64
 	verdict chan error
 }
+
+// Decided tells whether [Ticket.Wait] has the verdict at once.
+func (t *Ticket) Decided() bool { return len(t.verdict) > 0 }
 
 // Wait returns the verdict; see [Gate.Admit]. It is called once.
 func (t *Ticket) Wait(ctx context.Context) error {
@@ -71,7 +73,7 @@ func (s *session) enter(guard *Guard, t *Ticket) {
 	s.tickets[t.id] = t
 	m := Message{ID: t.id, Stopped: guard.Stopped}
 	if !m.Stopped {
-		m.Print, m.Missing = s.look(guard, t.ask.Context)
+		m.Print, m.Missing = s.look(guard, t.ask.Subject)
 		s.guard = guard
 		s.machine.Govern(guard.Policy)
 	}
@@ -86,13 +88,13 @@ func (s *session) release() {
 	s.gate.mu.Unlock()
 }
 
-// look is the print of a context under guard, and whether that lacks something.
-func (s *session) look(guard *Guard, object []byte) (Print, bool) {
-	of, revision := sha256.Sum256(object), guard.Authorizer.Revision()
+// look is the print of a subject under guard, and whether its context lacks something.
+func (s *session) look(guard *Guard, a Subject) (Print, bool) {
+	of, revision := a.sum(), guard.Authorizer.Revision()
 	if of != s.of || guard != s.guard || revision != s.revision {
-		in, missing := guard.Authorizer.Read(object)
-		s.print = Print{Inputs: fingerprint(s.gate.c.Key, in), Revision: guard.Policy.Revision(revision)}
-		s.of, s.revision, s.missing = of, revision, missing
+		in, missing := guard.Authorizer.Read(a.Context)
+		s.print = Print{Inputs: fingerprint(s.gate.c.Key, a.Identity, in), Revision: guard.Policy.Revision(revision)}
+		s.of, s.guard, s.revision, s.missing = of, guard, revision, missing
 	}
 	return s.print, s.missing
 }
@@ -146,7 +148,7 @@ func (s *session) step(e Event) {
 		case Block:
 			s.settle(a.ID, Decision{Reason: a.Reason, Source: a.Source, At: now}, refusalOf(a.Reason, a.RetryAfter))
 		case Tell:
-			s.gate.c.Notify(s.key.Conversation, s.machine.policy.notice(a))
+			s.gate.c.Notify(s.key.Conversation, s.guard.notice(s.key, a))
 		case Call:
 			s.ops = append(s.ops, op{a, s.guard, s.tickets[a.Message].ask.Subject})
 		default:

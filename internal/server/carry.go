@@ -18,8 +18,8 @@ import (
 
 // carrier is the carry door: conversations and the bots that answer in them.
 type carrier struct {
-	bus    bus
 	engine *chat.Engine
+	gate   *gate // nil: every bot takes everybody's messages
 	bots   *bot.Runner
 	socket *chatapi.Handler
 	kore   *kore.Handler // nil: off
@@ -34,11 +34,15 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	}
 	known := func(id bot.ID) bool { _, ok := registry[id]; return ok }
 	d := &carrier{}
-	if d.bus, err = s.core.newBus(); err != nil {
-		return nil, s.core.Config.Locate("bus", err)
+	if s.broker, err = s.signIns(mux); err != nil {
+		return nil, err
+	}
+	if d.gate, err = s.gate(func() *chat.Engine { return d.engine }); err != nil {
+		return nil, err
 	}
 	d.engine, err = chat.New(chat.Config{
-		Store: s.core.store, Bus: d.bus, Bots: known, Log: s.core.log,
+		Gate:  d.guard(),
+		Store: s.core.store, Bus: s.core.bus.others(), Bots: known, Log: s.core.log,
 		Hire:   func(id bot.ID) *bot.Worker { return d.bots.Hire(id) },
 		Wake:   func(id bot.ID) { d.bots.Wake(id) },
 		Limits: chat.Limits{Rate: c.Chat.SendsPerUser}, Policies: lives(c.Chat.Bots),
@@ -82,6 +86,14 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	return d, nil
 }
 
+// guard is the gate as the engine has it.
+func (d *carrier) guard() chat.Gate {
+	if d.gate == nil {
+		return nil
+	}
+	return d.gate
+}
+
 // conns is how many connections there are.
 func (d *carrier) conns() int {
 	n := d.socket.Conns()
@@ -105,11 +117,11 @@ func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.
 	carry, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, carry := errgroup.WithContext(carry)
-	for _, run := range d.bus.run {
-		g.Go(func() error { return run(carry) })
-	}
 	g.Go(func() error { return d.engine.Run(carry) })
 	g.Go(func() error { return d.bots.Run(carry) })
+	if d.gate != nil {
+		g.Go(func() error { return d.gate.Run(carry) })
+	}
 	g.Go(func() error { return d.socket.Run(carry) })
 	if d.kore != nil {
 		g.Go(func() error { return d.kore.Run(carry) })

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 
 	"github.com/carnetproject/carnet/internal/api/kong"
-	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/secret"
 )
@@ -45,6 +44,7 @@ func (c *Core) Catalog(ctx context.Context) (*kong.Catalog, error) {
 func (c *Core) gatewayWithCatalog(ctx context.Context) (*gateway.Gateway, *kong.Catalog, error) {
 	o := c.gatewayOptions()
 	o.Internal["device"] = http.NotFoundHandler()
+	o.Shared = c.bus.newUnseen()
 	g, err := c.newGateway(ctx, o)
 	if err != nil {
 		return nil, nil, err
@@ -64,11 +64,4 @@ func (s *Server) kongAPI(adminSecret secret.Bytes) http.Handler {
 		Catalog: s.catalog, Registry: s.core.Consumers, Secret: adminSecret, Open: c.Admin.Open(),
 		Version: c.Admin.KongVersion, ShowSecrets: c.Admin.ShowSecrets, Build: build, Ping: s.core.store.Ping,
 	})
-}
-
-// applyFile puts in force what a changed file says of the gateway, with what the store
-// adds to it.
-func (s *Server) applyFile(ctx context.Context, c *config.Config) error {
-	s.core.Secrets.Expire() // whoever reloads has perhaps changed one
-	return c.Locate("gateway", s.catalog.SetFile(ctx, c.Gateway))
 }

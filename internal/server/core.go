@@ -50,6 +50,7 @@ type Core struct {
 	Revocations *revocation.List
 
 	store   store
+	bus     *bus
 	sealed  *seal.Box // under the data master key
 	log     *slog.Logger
 	noFirst bool // keys are not made
@@ -82,11 +83,16 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader, environ []str
 	if err != nil {
 		return err
 	}
+	if c.bus, err = c.newBus(); err != nil {
+		return err
+	}
+	c.store.Tell(c.bus.news.note)
 	boxes, err := masterKeys.open(ctx, c.Config, used)
 	if err != nil {
 		return err
 	}
 	c.sealed = boxes.data
+	c.store.SealContexts(boxes.data)
 	c.Safe = secretstore.NewSafe(c.Config.Organization, c.store, boxes.data, nil)
 	if c.Secrets, err = c.secrets(environ, c.Safe); err != nil {
 		return err
@@ -94,7 +100,7 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader, environ []str
 	if c.Consumers, err = c.consumers(); err != nil {
 		return err
 	}
-	c.Apps = app.New(app.Config{Store: c.store, Box: boxes.data, Signed: app.Signed{
+	c.Apps = app.New(app.Config{Store: c.store, Box: boxes.data, HasConnector: c.hasConnector, Signed: app.Signed{
 		Session: c.Config.Keys[config.STSSet].Algorithms, Access: c.Config.Keys[config.AccessSet].Algorithms,
 	}})
 	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Box: boxes.signing}); err != nil {
@@ -130,6 +136,7 @@ func (c *Core) Run(ctx context.Context, f func(context.Context) error) error {
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g.Go(func() error { return c.store.Run(writing) })
+	g.Go(func() error { return c.bus.Run(writing) })
 	g.Go(func() error {
 		defer stop()
 		if err := c.load(ctx); err != nil {

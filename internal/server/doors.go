@@ -44,10 +44,11 @@ func InternalHandlers() map[string]string {
 // issueDoor mounts the token service.
 func (s *Server) issueDoor(mux *http.ServeMux) error {
 	c := s.core.Config
+	people := s.people()
 	tokens, err := token.New(token.Config{
 		Issuer: c.Issuer, Audience: c.Audience,
 		AccessTTL: c.Tokens.AccessTTL.Std(), RefreshTTL: c.Tokens.RefreshTTL.Std(), SessionTTL: c.Tokens.STSTTL.Std(),
-		Keys: s.signer(), Apps: s.core.Apps, Families: s.core.store, Subjects: s.core.Users,
+		Keys: s.signer(), Apps: s.core.Apps, Families: s.core.store, Subjects: people,
 		Revocations: s.core.Revocations,
 	})
 	if err != nil {
@@ -60,7 +61,7 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 	s.warnOfLateKeys()
 	clientAddr := httpx.ClientAddr(c.TrustedProxies)
 	oauth.New(oauth.Config{
-		Issuer: c.Issuer, Apps: s.core.Apps, Users: s.core.Users, Tokens: tokens, Keys: s.core.Keys, ClientAddr: clientAddr,
+		Issuer: c.Issuer, Apps: s.core.Apps, Users: people, Tokens: tokens, Keys: s.core.Keys, ClientAddr: clientAddr,
 		LoginPerAddr: limit.New(c.Limits.LoginPerIP, addrsRemembered),
 		LoginPerUser: limit.New(c.Limits.LoginPerUser, usersRemembered),
 		LoginPerName: limit.New(limit.Rate{N: networksPerUser * c.Limits.LoginPerUser.N, Per: c.Limits.LoginPerUser.Per}, usersRemembered),
@@ -69,9 +70,10 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 	}).Mount(mux)
 	sts.New(sts.Config{
 		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr,
-		PerAddr: limit.New(c.Limits.STSPerIP, addrsRemembered),
-		PerApp:  limit.New(c.Limits.STSPerApp, appsRemembered),
-		Observe: func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
+		Connector: s.connectors.Connector,
+		PerAddr:   limit.New(c.Limits.STSPerIP, addrsRemembered),
+		PerApp:    limit.New(c.Limits.STSPerApp, appsRemembered),
+		Observe:   func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
 	}).Mount(mux)
 	return nil
 }
@@ -94,6 +96,9 @@ func (s *Server) admitDoor(ctx context.Context) (*gateway.Gateway, error) {
 	s.metrics.Cache(o.Cache.Stats)
 	o.Counters = limit.NewCounters(countersBytes(s.core.Config))
 	s.metrics.Counters(o.Counters.Stats)
+	if o.Shared = s.core.bus.limits; o.Shared != nil {
+		s.metrics.SharedCounters(o.Shared.Stats)
+	}
 	if s.core.signs() {
 		h, err := s.deviceDoor(ctx)
 		if err != nil {

@@ -109,6 +109,30 @@ func TestMasterKeySources(t *testing.T) {
 	}
 }
 
+// TestSharedMasterKeysAreNotMade: a node that made its own could open nothing of the others.
+func TestSharedMasterKeysAreNotMade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := config.Default()
+	c.Store = "postgres://db.example/carnet"
+	c.MasterKeys = config.MasterKeys{Signing: "file:" + filepath.Join(dir, "signing"), Data: "file:" + filepath.Join(dir, "data")}
+	_, err := newKeyReader(nil, nil, nil).open(t.Context(), c, sealed{})
+	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "share its master keys") {
+		t.Errorf("error = %v, want one that says how to make them", err)
+	}
+	if made, _ := os.ReadDir(dir); len(made) > 0 {
+		t.Errorf("%s was made", made[0].Name())
+	}
+	for _, name := range []string{"signing", "data"} {
+		if err := writePrivate(filepath.Join(dir, name), randomText(keyBytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := newKeyReader(nil, nil, nil).open(t.Context(), c, sealed{}); err != nil {
+		t.Errorf("keys that were given: %v", err)
+	}
+}
+
 func TestAdmitNodeReadsNoSigningKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,11 +11,14 @@ import (
 
 // follow keeps this node's snapshots up with the store, which other nodes and the
 // command line change too (docs/adr/0003), and with the clock, which takes keys out
-// of their sets. changed is called when verification keys may have changed. While the
+// of their sets. It looks at each poll interval, and soon after another node says that
+// it has written. changed is called when verification keys may have changed. While the
 // store is out of reach the last snapshots stay; readiness tells of it.
 func (c *Core) follow(ctx context.Context, catalog *kong.Catalog, changed func()) error {
 	tick := time.NewTicker(c.Config.PollInterval.Std())
 	defer tick.Stop()
+	heard := newNews()
+	defer c.bus.Subscribe(newsSubject, func([]byte) { heard.note() })()
 	seen := int64(-1) // so that what changed since the start is read
 	generation := c.Keys.Generation()
 	failing := false
@@ -28,6 +31,8 @@ func (c *Core) follow(ctx context.Context, catalog *kong.Catalog, changed func()
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-heard:
+			pause(ctx, newsEvery)
 		}
 		version, err := c.store.Version(ctx)
 		if err == nil && version != seen {
@@ -55,8 +60,8 @@ func (c *Core) reload(ctx context.Context) error {
 // rotation is planned days ahead by its times, so that minutes do not matter.
 const housekeepingEvery = time.Minute
 
-// housekeep rotates key sets that are due and deletes sign-ins and revocations that
-// have expired.
+// housekeep rotates key sets that are due and deletes sign-ins, revocations and standings
+// in restriction groups that have expired.
 func (c *Core) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
@@ -64,15 +69,19 @@ func (c *Core) housekeep(ctx context.Context) error {
 		if err := c.Keys.RotateDue(ctx); err != nil && ctx.Err() == nil {
 			c.log.LogAttrs(ctx, slog.LevelError, "keys not rotated", slog.Any("err", err))
 		}
-		if n, err := c.store.DeleteExpiredFamilies(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			c.log.LogAttrs(ctx, slog.LevelError, "expired sign-ins not deleted", slog.Any("err", err))
-		} else if n > 0 {
-			c.log.LogAttrs(ctx, slog.LevelDebug, "expired sign-ins deleted", slog.Int("count", n))
-		}
-		if n, err := c.store.DeleteExpiredRevocations(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			c.log.LogAttrs(ctx, slog.LevelError, "expired revocations not deleted", slog.Any("err", err))
-		} else if n > 0 {
-			c.log.LogAttrs(ctx, slog.LevelDebug, "expired revocations deleted", slog.Int("count", n))
+		for _, rows := range []struct {
+			what   string
+			forget func(ctx context.Context, before time.Time) (int, error)
+		}{
+			{"sign-ins", c.store.DeleteExpiredFamilies},
+			{"revocations", c.store.DeleteExpiredRevocations},
+			{"restrictions", c.store.DeleteExpiredStandings},
+		} {
+			if n, err := rows.forget(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				c.log.LogAttrs(ctx, slog.LevelError, "expired "+rows.what+" not deleted", slog.Any("err", err))
+			} else if n > 0 {
+				c.log.LogAttrs(ctx, slog.LevelDebug, "expired "+rows.what+" deleted", slog.Int("count", n))
+			}
 		}
 		select {
 		case <-ctx.Done():

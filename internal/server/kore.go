@@ -27,7 +27,7 @@ func (s *Server) koreDoor(ctx context.Context, d *carrier, known func(bot.ID) bo
 	o := kore.Config{
 		Engine: d.engine, Apps: s.core.Apps, Keys: s.core.assertionKeys, Bot: koreBots(c.Chat.Kore.Bots, known),
 		Box: s.core.sealed, Revocations: s.core.Revocations,
-		Alone:      c.Bus == "local",
+		Alone:      !shared(c),
 		ClientAddr: httpx.ClientAddr(c.TrustedProxies), Secure: behindTLS(c.Issuer),
 		Prefix: c.Chat.Kore.Prefix, TokenTTL: c.Chat.Kore.TokenTTL.Std(), PerAddr: c.Chat.ConnectionsPerIP,
 		Requests: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Log: s.core.log,

@@ -53,7 +53,11 @@ func whatIsSealed(ctx context.Context, store store) (s sealed, err error) {
 	if s.data, err = store.HasSecrets(ctx); err != nil {
 		return s, err
 	}
-	s.data = s.data || len(credentials) > 0
+	talks, err := store.HasConversations(ctx) // whose contexts are sealed
+	if err != nil {
+		return s, err
+	}
+	s.data = s.data || talks || len(credentials) > 0
 	for _, a := range apps {
 		s.data = s.data || slices.ContainsFunc(a.Secrets, func(x app.Secret) bool { return x.Sealed != "" })
 	}
@@ -70,19 +74,20 @@ func newKeyReader(secrets *secretstore.Resolver, environ []string, stdin *bufio.
 }
 
 // open reads the master keys that this node needs. The signing key is not even read
-// where nothing is issued. A file that is not there is made, unless its key is used.
+// where nothing is issued. A file that is not there is made, unless its key is used or
+// other nodes may make another one.
 func (r *keyReader) open(ctx context.Context, c *config.Config, used sealed) (m masters, err error) {
 	if slices.Contains(c.Doors, config.Issue) {
-		if m.signing, err = r.box(ctx, "signing", c.MasterKeys.Signing, used.signing); err != nil {
+		if m.signing, err = r.box(ctx, "signing", c.MasterKeys.Signing, used.signing, shared(c)); err != nil {
 			return masters{}, err
 		}
 	}
-	m.data, err = r.box(ctx, "data", c.MasterKeys.Data, used.data)
+	m.data, err = r.box(ctx, "data", c.MasterKeys.Data, used.data, shared(c))
 	return m, err
 }
 
-func (r *keyReader) box(ctx context.Context, name, source string, used bool) (*seal.Box, error) {
-	text, err := r.read(ctx, source, used)
+func (r *keyReader) box(ctx context.Context, name, source string, used, shared bool) (*seal.Box, error) {
+	text, err := r.read(ctx, source, used, shared)
 	if err != nil {
 		return nil, fmt.Errorf("read master_keys.%s: %w", name, err)
 	}
@@ -93,15 +98,20 @@ func (r *keyReader) box(ctx context.Context, name, source string, used bool) (*s
 	return seal.NewBox(key)
 }
 
-func (r *keyReader) read(ctx context.Context, source string, used bool) (secret.Bytes, error) {
+func (r *keyReader) read(ctx context.Context, source string, used, shared bool) (secret.Bytes, error) {
 	kind, rest, _ := strings.Cut(source, ":")
 	switch kind {
 	case "file":
-		if !used {
+		if !used && !shared {
 			return readOrMake(rest, func() string { return randomText(keyBytes) })
 		}
 		text, err := readPrivate(rest)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case !errors.Is(err, fs.ErrNotExist):
+		case !used:
+			err = fault.Newf(fault.Invalid, "%s is missing, and nodes that share a store share its master keys: "+
+				"make it once with openssl rand -base64 32, and give it to all of them", rest)
+		default:
 			err = fault.Newf(fault.Invalid, "%s is missing, and what it sealed in the store cannot be opened without it: put it back", rest)
 		}
 		return text, err

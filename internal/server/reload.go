@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,11 +28,11 @@ type reloader struct {
 
 	mu      sync.Mutex
 	running *config.Config // what the node was started with, with what was applied since
-	seen    [32]byte       // of the file, when it was last tried
+	seen    [32]byte       // of the files, when they were last tried
 }
 
 // Reload reads the configuration and applies what can change while the node runs:
-// the gateway, but for its memory. Other changes are named in the log; they need a restart.
+// connectors, and the gateway but for its memory. Other changes are named in the log; they need a restart.
 func (r *reloader) Reload(ctx context.Context) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,8 +58,16 @@ func (r *reloader) Reload(ctx context.Context) (err error) {
 	r.running.Gateway = next.Gateway
 	r.running.Gateway.Cache, r.running.Gateway.Counters = was.Cache, was.Counters
 	r.running.Gateway.CredentialCache = was.CredentialCache
+	r.running.Egress = next.Egress
+	if !slices.Equal(r.running.Connectors, next.Connectors) {
+		r.running.Connectors = next.Connectors
+		r.seen, _ = r.sum() // of other files now
+	}
 	return nil
 }
+
+// live are the members that change while the node runs, the gateway with exceptions.
+var live = []string{"gateway", "connectors", "egress"}
 
 // fixed names the members, by their keys, that differ and cannot change while the
 // node runs.
@@ -65,7 +75,7 @@ func fixed(running, next *config.Config) (keys []string) {
 	a, b := reflect.ValueOf(running).Elem(), reflect.ValueOf(next).Elem()
 	for i := range a.NumField() {
 		f := a.Type().Field(i)
-		if f.IsExported() && f.Name != "Gateway" && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+		if f.IsExported() && !slices.Contains(live, f.Tag.Get("yaml")) && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 			keys = append(keys, f.Tag.Get("yaml"))
 		}
 	}
@@ -81,7 +91,7 @@ func fixed(running, next *config.Config) (keys []string) {
 	return keys
 }
 
-// Run looks at the file until ctx ends and reloads when its content has changed.
+// Run looks at the files until ctx ends and reloads when their content has changed.
 func (r *reloader) Run(ctx context.Context) error {
 	if r.path == "" {
 		<-ctx.Done()
@@ -101,8 +111,8 @@ func (r *reloader) Run(ctx context.Context) error {
 	}
 }
 
-// changed reports whether the file differs from what was tried last. A file that is
-// gone, as in the middle of a save, has not changed.
+// changed reports whether a file differs from what was tried last. While that of the
+// configuration is gone, as in the middle of a save, none has changed.
 func (r *reloader) changed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,10 +120,21 @@ func (r *reloader) changed() bool {
 	return err == nil && sum != r.seen
 }
 
-func (r *reloader) sum() ([32]byte, error) {
+// sum is a hash of the configuration file, which must be there, and of the documents that
+// the running configuration names, as far as they are.
+func (r *reloader) sum() (sum [32]byte, err error) {
 	if r.path == "" {
-		return [32]byte{}, nil
+		return sum, nil
 	}
 	text, err := os.ReadFile(r.path)
-	return sha256.Sum256(text), err
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	h.Write(text)
+	for _, path := range r.running.Documents() {
+		text, err := os.ReadFile(path)
+		fmt.Fprintf(h, "\n%q %t %d\n%s", path, err == nil, len(text), text)
+	}
+	return [32]byte(h.Sum(nil)), nil
 }

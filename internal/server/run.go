@@ -8,15 +8,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run serves until ctx ends or a part fails. Then it takes no more requests and lets
-// the running ones finish; the operator's listener closes last, so that /readyz tells
-// of the stop. It returns nil on a clean one.
+// Run serves until ctx ends or a part fails. When ctx has ended it goes on for the
+// configured delay, no more ready. Then it takes no more requests and lets the running
+// ones finish; the operator's listener closes last, so that /readyz tells of the stop. It
+// returns nil on a clean one.
 func (s *Server) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		s.health.Drain()
+		pause(serving, s.core.Config.ShutdownDelay.Std())
+		stop()
+	})()
+	g, ctx := errgroup.WithContext(serving)
 	s.serve(ctx, g)
 	if s.cert != nil {
 		g.Go(func() error { return s.cert.Run(ctx) })
 	}
+	g.Go(func() error { return tidy(ctx) })
 	g.Go(func() error { return s.core.follow(ctx, s.catalog, s.keysChanged) })
 	g.Go(func() error { return s.core.tend(ctx) })
 	g.Go(func() error { return s.core.Secrets.Run(ctx) })
@@ -32,6 +41,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	if s.gateway != nil {
 		g.Go(func() error { return s.gateway.Run(ctx) })
+		if limits := s.core.bus.limits; limits != nil {
+			g.Go(func() error { return limits.Run(ctx) })
+		}
 	}
 	g.Go(func() error { return s.reload.Run(ctx) })
 	g.Go(func() error {

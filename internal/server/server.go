@@ -13,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/api/admin"
 	"github.com/carnetproject/carnet/internal/api/kong"
+	"github.com/carnetproject/carnet/internal/authprofile"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/gateway"
@@ -34,16 +35,18 @@ type ServeOptions struct {
 
 // Server is a node that serves: its listeners are open, and [Server.Run] serves them.
 type Server struct {
-	core      *Core
-	opts      ServeOptions
-	metrics   *observe.Metrics
-	health    *observe.Health
-	gateway   *gateway.Gateway // nil where the admit door is closed
-	catalog   *kong.Catalog    // what the file and the store say of the gateway
-	carrier   *carrier         // nil where the carry door is
-	reload    *reloader
-	cert      *httpx.Cert // nil without TLS
-	listeners []listener  // the operator's is the last
+	core       *Core
+	opts       ServeOptions
+	metrics    *observe.Metrics
+	health     *observe.Health
+	gateway    *gateway.Gateway // nil where the admit door is closed
+	catalog    *kong.Catalog    // what the file and the store say of the gateway
+	carrier    *carrier         // nil where the carry door is
+	connectors *connectors
+	broker     *authprofile.Broker // nil where there are no auth profiles, or no conversations
+	reload     *reloader
+	cert       *httpx.Cert // nil without TLS
+	listeners  []listener  // the operator's is the last
 }
 
 // listener is where one door is.
@@ -62,7 +65,10 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 	s = &Server{core: core, opts: o, metrics: observe.NewMetrics()}
 	s.metrics.Revocations(core.Revocations.Len)
 	core.Secrets.Observe(s.metrics.SecretSought)
-	s.health = observe.NewHealth(core.log, observe.Check{Name: "store", Func: core.store.Ping})
+	if s.connectors, err = newConnectors(core, s.metrics); err != nil {
+		return nil, err
+	}
+	s.health = observe.NewHealth(core.log, core.checks()...)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())

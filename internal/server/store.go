@@ -9,6 +9,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/store/postgres"
 	"github.com/carnetproject/carnet/internal/store/sqlite"
 	"github.com/carnetproject/carnet/internal/store/table"
@@ -26,6 +27,7 @@ type conversations interface {
 	FindConversation(ctx context.Context, id chat.ID) (chat.Conversation, error)
 	CurrentConversation(ctx context.Context, user chat.User, with bot.ID) (chat.Conversation, error)
 	AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error
+	NextConversation(ctx context.Context, c chat.Conversation, after chat.ID) (chat.Conversation, error)
 	Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Stand, error)
 	MoveConversations(ctx context.Context, from, to chat.User) (map[chat.ID]int64, error)
 	MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error
@@ -50,10 +52,15 @@ type conversations interface {
 	RetryDead(ctx context.Context, id int64, at time.Time) error
 	DropDead(ctx context.Context, id int64) error
 
+	// SealContexts has contexts sealed from now on.
+	SealContexts(b table.Box)
 	// Run does the store's own work until ctx ends.
 	Run(ctx context.Context) error
 	Close() error
 }
+
+// shared tells whether other nodes may have the store, too.
+func shared(c *config.Config) bool { return strings.HasPrefix(c.Store, "postgres") }
 
 // openStore opens the store at a URL that the configuration has.
 func openStore(ctx context.Context, url string) (store, error) {

@@ -146,5 +146,6 @@ func (q *Queue) take() Frame {
 	q.frames[0] = Frame{}
 	q.frames = q.frames[1:]
 	q.bytes -= len(f.Data)
+	f.More = len(q.frames) > 0
 	return f
 }

@@ -80,6 +80,16 @@ func (s *Set[C]) Leave(addr netip.Addr, c C) {
 	s.running.Done()
 }
 
+// While counts a connection from addr in for as long as f runs.
+func (s *Set[C]) While(addr netip.Addr, f func() error) error {
+	if err := s.Admit(addr); err != nil {
+		return err
+	}
+	var none C
+	defer s.Leave(addr, none)
+	return f()
+}
+
 // Len is how many connections there are.
 func (s *Set[C]) Len() int {
 	s.mu.Lock()

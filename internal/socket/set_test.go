@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,25 @@ func TestLeave(t *testing.T) {
 	}
 	if s.Len() != 0 || len(s.addrs) != 0 {
 		t.Errorf("%d connections left, of %d addresses", s.Len(), len(s.addrs))
+	}
+}
+
+// TestWhile counts a connection for as long as a function runs, whatever comes of it.
+func TestWhile(t *testing.T) {
+	t.Parallel()
+	s, a, failed := NewSet[string](10, 1), addr("192.0.2.1"), errors.New("failed")
+	for range 2 {
+		if err := s.While(a, func() error {
+			if err := s.While(a, func() error { return nil }); fault.KindOf(err) != fault.Limited {
+				t.Errorf("a second one: %v, want a limit", err)
+			}
+			return failed
+		}); !errors.Is(err, failed) {
+			t.Errorf("While() = %v, want what the function returns", err)
+		}
+	}
+	if s.Len() != 0 {
+		t.Errorf("%d connections left", s.Len())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -18,9 +19,11 @@ import (
 
 const (
 	readBuffer = 512 // bytes; what is longer is read around it
-	// WriteTimeout is how long one frame may take to leave. A peer that takes nothing
+	// WriteTimeout is how long one write may take to leave. A peer that takes nothing
 	// for so long has its connection cut.
 	WriteTimeout = 10 * time.Second
+	// together is how many bytes of frames share a write: each write is a system call.
+	together = 4 << 10
 	// LingerTime is how long the peer may take to answer a close frame.
 	LingerTime = 2 * time.Second
 )
@@ -41,11 +44,13 @@ type Frame struct {
 	Op   Opcode
 	Data []byte
 	Code uint16 // of a close frame
+	More bool   // another one follows at once
 }
 
 // Line is what a connection's frames leave by.
 type Line interface {
-	// Write writes one frame. A close frame ends this side. One goroutine writes.
+	// Write writes one frame, or keeps it for the next Write if there is more to come. A
+	// close frame ends this side. One goroutine writes.
 	Write(f Frame) error
 	// Cut ends the connection without a word. Safe for concurrent use.
 	Cut()
@@ -89,8 +94,9 @@ func NewUpgrader(c UpgraderConfig) *Upgrader {
 	return &Upgrader{gws.NewUpgrader(events{}, o), c}
 }
 
-// Upgrade takes the connection of r over. key is the challenge that [Challenge] has returned. After any other error than [fault.Invalid] the connection is closed,
-// and there is nobody to answer.
+// Upgrade takes the connection of r over. key is the challenge that [Challenge] has
+// returned. After any other error than [fault.Invalid] the connection is closed, and there
+// is nobody to answer.
 func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, key string) (*Conn, error) {
 	raw, rw, err := http.NewResponseController(w).Hijack()
 	if errors.Is(err, http.ErrNotSupported) {
@@ -143,6 +149,7 @@ func (c *Conn) Write(f Frame) error {
 	if f.Op == Close {
 		return c.ws.WriteClose(f.Code, f.Data)
 	}
+	c.conn.more.Store(f.More)
 	return c.ws.WriteMessage(f.Op, f.Data)
 }
 
@@ -179,18 +186,33 @@ func (events) OnMessage(c *gws.Conn, m *gws.Message) {
 // reset may overtake the frame that says why.
 type lingering struct {
 	net.Conn
-	failed error // the first write's that did; the library writes one at a time
+	more atomic.Bool // see Frame.More
+
+	// The library writes one at a time, and each time a whole frame.
+	kept   []byte // frames that wait for the next one
+	failed error  // the first write's that did
 }
 
 func (c *lingering) Write(p []byte) (n int, err error) {
 	if c.failed != nil {
 		return 0, c.failed
 	}
-	if err = c.SetWriteDeadline(time.Now().Add(WriteTimeout)); err == nil {
-		n, err = c.Conn.Write(rightCode(p))
+	out := rightCode(p)
+	closes := Opcode(p[0]&0x0f) == Close // which may be the library's own, in between
+	if c.more.Load() && !closes && len(c.kept)+len(out) <= together {
+		c.kept = append(c.kept, out...)
+		return len(p), nil
 	}
-	c.failed = err
-	return n, err
+	if len(c.kept) > 0 {
+		out, c.kept = append(c.kept, out...), nil
+	}
+	if err = c.SetWriteDeadline(time.Now().Add(WriteTimeout)); err == nil {
+		_, err = c.Conn.Write(out)
+	}
+	if c.failed = err; err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func (c *lingering) Close() error {

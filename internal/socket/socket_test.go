@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,4 +215,106 @@ func TestNoHijack(t *testing.T) {
 	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "HTTP/1.1") {
 		t.Errorf("Upgrade() = %v", err)
 	}
+}
+
+// counted is a connection that counts what is written to it at once.
+type counted struct {
+	net.Conn
+	writes []string
+}
+
+func (c *counted) SetWriteDeadline(time.Time) error { return nil }
+func (c *counted) Write(p []byte) (int, error) {
+	c.writes = append(c.writes, string(p))
+	return len(p), nil
+}
+
+// TestFramesShareAWrite as long as they are short and more follow. A close frame, which
+// may be the library's own, waits for none.
+func TestFramesShareAWrite(t *testing.T) {
+	t.Parallel()
+	text := func(n int, more bool) Frame {
+		return Frame{Op: Text, Data: bytes.Repeat([]byte("x"), n), More: more}
+	}
+	for name, tc := range map[string]struct {
+		frames []Frame
+		want   []int // bytes of the writes
+	}{
+		"one":           {[]Frame{text(10, false)}, []int{12}},
+		"three":         {[]Frame{text(10, true), text(20, true), text(30, false)}, []int{12 + 22 + 32}},
+		"apart":         {[]Frame{text(10, false), text(20, false)}, []int{12, 22}},
+		"long":          {[]Frame{text(together, true), text(10, false)}, []int{together + 4, 12}},
+		"long together": {[]Frame{text(together/2, true), text(together/2, true), text(10, false)}, []int{together + 8, 12}},
+		"close":         {[]Frame{text(10, true), {Op: Close, Code: 4500}}, []int{12 + 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			raw := &counted{}
+			line := &lingering{Conn: raw}
+			for _, f := range tc.frames {
+				line.more.Store(f.More)
+				head := []byte{0x80 | byte(f.Op), byte(len(f.Data))}
+				switch {
+				case f.Op == Close:
+					head = []byte{0x88, 2, byte(f.Code >> 8), byte(f.Code)}
+				case len(f.Data) > 125:
+					head = binary.BigEndian.AppendUint16([]byte{0x81, 126}, uint16(len(f.Data)))
+				}
+				whole := append(head, f.Data...)
+				if n, err := line.Write(whole); n != len(whole) || err != nil {
+					t.Fatalf("Write() = %d, %v", n, err)
+				}
+			}
+			var got []int
+			for _, w := range raw.writes {
+				got = append(got, len(w))
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("writes of %d bytes, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestLibraryClosesInBetween is a close frame while another is kept: it takes that along,
+// and what comes behind it waits for nothing.
+func TestLibraryClosesInBetween(t *testing.T) {
+	t.Parallel()
+	raw := &counted{}
+	line := &lingering{Conn: raw}
+	line.more.Store(true)
+	for _, frame := range []string{"\x81\x01a", "\x88\x02\x03\xe8"} {
+		if _, err := line.Write([]byte(frame)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(raw.writes) != 1 || raw.writes[0] != "\x81\x01a\x88\x02\x03\xe8" {
+		t.Errorf("written %q", raw.writes)
+	}
+}
+
+// BenchmarkQueue is an acknowledgement and a message to each of many clients.
+func BenchmarkQueue(b *testing.B) {
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	line := &lingering{Conn: near}
+	q := &Queue{Line: linger{line}}
+	frame := append([]byte{0x81, 100}, make([]byte, 100)...)
+	b.ReportAllocs()
+	for b.Loop() {
+		q.Push(Text, frame)
+		q.Push(Text, frame)
+		q.writer.Wait()
+	}
+}
+
+// linger is a line of frames that are ready.
+type linger struct{ *lingering }
+
+func (l linger) Cut() {}
+func (l linger) Write(f Frame) error {
+	l.more.Store(f.More)
+	_, err := l.lingering.Write(f.Data)
+	return err
 }

@@ -114,7 +114,7 @@ func (d *Directory) Authenticate(ctx context.Context, name string, password secr
 		return User{}, err
 	}
 	if !ok || tooLong || u.ID == "" || u.Disabled {
-		return User{}, fault.New(fault.Unauthenticated, "the username or the password is wrong")
+		return User{}, errWrong
 	}
 	if stored.Cost != d.hasher.cost {
 		return u, d.rehash(ctx, u, password)
@@ -252,9 +252,14 @@ func validName(name string) bool {
 // checkScopes wants scope tokens (RFC 6749 §3.3).
 func checkScopes(scopes []string) error {
 	for i, s := range scopes {
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) {
+		if !ValidScope(s) {
 			return fault.BadField(fmt.Sprintf("scopes[%d]", i), `must be printable ASCII without blank, " and \`)
 		}
 	}
 	return nil
+}
+
+// ValidScope tells whether s is a scope token (RFC 6749 §3.3).
+func ValidScope(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' })
 }

@@ -217,21 +217,22 @@ func TestUnknownUserTakesTheSameWork(t *testing.T) {
 	if err := d.Disable(t.Context(), off.ID); err != nil {
 		t.Fatal(err)
 	}
-	least := func(name string) time.Duration {
-		best := time.Hour
-		for range 5 {
+	least := map[string]time.Duration{}
+	for range 8 { // by turns, so that what else runs slows all of them down
+		for _, name := range []string{"ada", "nobody", "off"} {
 			begin := time.Now()
 			if _, err := d.Authenticate(t.Context(), name, secret.FromString("wrong password")); err == nil {
 				t.Error("a wrong password is right")
 			}
-			best = min(best, time.Since(begin))
+			took := time.Since(begin)
+			if best, ok := least[name]; !ok || took < best {
+				least[name] = took
+			}
 		}
-		return best
 	}
-	known := least("ada")
 	for _, name := range []string{"nobody", "off"} {
-		if got := least(name); got < known/4 {
-			t.Errorf("%q is refused in %v, a known user in %v", name, got, known)
+		if least[name] < least["ada"]/4 {
+			t.Errorf("%q is refused in %v, a known user in %v", name, least[name], least["ada"])
 		}
 	}
 }

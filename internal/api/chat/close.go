@@ -1,6 +1,11 @@
 package chat
 
-import "github.com/carnetproject/carnet/internal/fault"
+import (
+	"errors"
+
+	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
+)
 
 // closeCode is why a connection is closed. Clients need no table: they stop at 4000 to
 // 4499 and connect again, with full jitter, at 4500 to 4999.
@@ -12,6 +17,7 @@ const (
 	closeNotAllowed   closeCode = 4403 // origin, bot, scope, somebody else's conversation
 	closeHelloTimeout closeCode = 4408
 	closeTooMany      closeCode = 4409 // frames
+	closeLocked       closeCode = 4423 // the session is not one that may go on; see [chat.LockedError]
 	closeGoingAway    closeCode = 4500
 	closeUnavailable  closeCode = 4503
 	closeSlowReader   closeCode = 4508
@@ -47,7 +53,11 @@ func refuse(c closeCode, code, title string) *refusal {
 
 // refuseFor is the refusal of what has failed with err.
 func refuseFor(err error) *refusal {
-	return &refusal{close: closeCodes[fault.KindOf(err)], wire: toWire(err), cause: err}
+	r := &refusal{close: closeCodes[fault.KindOf(err)], wire: toWire(err), cause: err}
+	if _, locked := errors.AsType[*chat.LockedError](err); locked && r.close == closeNotAllowed {
+		r.close = closeLocked
+	}
+	return r
 }
 
 // fault is the refusal as an answer to a request.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 // until it is closed. It is the session's sink.
 type conn struct {
 	h      *Handler
+	addr   netip.Addr
 	origin string // that the token's app must list; "": any app will do
 	deaf   bool   // the line brings nothing from the client that tells that it is there
 	out    socket.Queue

@@ -30,7 +30,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) error {
 		h.c.Log.LogAttrs(r.Context(), slog.LevelDebug, "handshake ended early", slog.Any("err", err))
 		return nil // nobody is left to answer
 	}
-	c := &conn{h: h, origin: origin, out: socket.Queue{Line: sock}}
+	c := &conn{h: h, addr: addr, origin: origin, out: socket.Queue{Line: sock}}
 	h.enter(c)
 	// On a goroutine of its own, so that the request and its buffers are let go.
 	ctx := context.WithoutCancel(r.Context())

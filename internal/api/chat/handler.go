@@ -23,7 +23,7 @@ import (
 type engine interface {
 	Open(ctx context.Context, h chat.Hello, s chat.Sink) (*chat.Session, error)
 	// Visit opens a session for one request.
-	Visit(ctx context.Context, u chat.User, id chat.ID, s chat.Sink) (*chat.Session, error)
+	Visit(ctx context.Context, u chat.User, id chat.ID, addr netip.Addr, s chat.Sink) (*chat.Session, error)
 	Merge(ctx context.Context, from, to chat.User) error
 	History(ctx context.Context, u chat.User, id chat.ID, before int64, limit int) (page []chat.Message, more bool, err error)
 }
@@ -65,7 +65,8 @@ type Handler struct {
 	upgrade *socket.Upgrader
 	started time.Time
 	conns   *socket.Set[*conn]
-	says    *limit.Limiter // of users' requests with frames
+	pages   *socket.Set[*conn] // of history, whose clients have not taken them yet
+	says    *limit.Limiter     // of users' requests with frames
 }
 
 // New returns a handler; Mount says where it serves.
@@ -91,7 +92,8 @@ func New(c Config) *Handler {
 	return &Handler{
 		c: c, started: c.Clock(),
 		upgrade: socket.NewUpgrader(socket.UpgraderConfig{Protocol: subprotocol, MaxFrame: maxFrame, Compress: c.Compress}),
-		conns:   socket.NewSet[*conn](c.Total, c.PerAddr), says: limit.New(saysPerUser, usersRemembered),
+		conns:   socket.NewSet[*conn](c.Total, c.PerAddr), pages: socket.NewSet[*conn](maxPages, c.PerAddr),
+		says: limit.New(saysPerUser, usersRemembered),
 	}
 }
 

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -35,7 +36,11 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 	if r != nil {
 		return r
 	}
+	hello.Addr = c.addr
 	s, err := c.h.c.Engine.Open(ctx, hello, c)
+	if locked, ok := errors.AsType[*chat.LockedError](err); ok && locked.Notice.Standing != "" {
+		c.Secure(locked.Notice)
+	}
 	if err != nil {
 		return refuseFor(err)
 	}

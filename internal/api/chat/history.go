@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -43,16 +44,37 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if !sameOrigin(origin, r) && !app.ListsOrigin(id.Origins, origin) {
 		w.Header().Del("Access-Control-Allow-Origin") // another app's page
 	}
-	messages, more, err := h.c.Engine.History(r.Context(), id.User, chat.ID(r.PathValue("id")), before, int(limit))
-	if err != nil {
+	return h.pages.While(h.c.ClientAddr(r), func() error {
+		p, err := h.page(r.Context(), id.User, chat.ID(r.PathValue("id")), before, int(limit))
+		if err == nil {
+			httpx.WriteJSON(w, http.StatusOK, p)
+		}
 		return err
+	})
+}
+
+// The memory of history: so many pages of a node's at a time, with so many bytes of bodies
+// each, but for one message that has more.
+const (
+	maxPages     = 1024
+	maxPageBytes = 1 << 20
+)
+
+func (h *Handler) page(ctx context.Context, u chat.User, id chat.ID, before int64, limit int) (page, error) {
+	messages, more, err := h.c.Engine.History(ctx, u, id, before, limit)
+	if err != nil {
+		return page{}, err
 	}
-	p := page{Messages: make([]messageFrame, len(messages)), More: more}
-	for i, m := range messages {
-		p.Messages[i] = toMessage(m)
+	first, size := len(messages), 0
+	for first > 0 && (size == 0 || size+len(messages[first-1].Body) <= maxPageBytes) {
+		first--
+		size += len(messages[first].Body)
 	}
-	httpx.WriteJSON(w, http.StatusOK, p)
-	return nil
+	p := page{Messages: make([]messageFrame, 0, len(messages)-first), More: more || first > 0}
+	for _, m := range messages[first:] {
+		p.Messages = append(p.Messages, toMessage(m))
+	}
+	return p, nil
 }
 
 // number reads a parameter in digits; missing if it is not there.

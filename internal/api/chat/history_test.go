@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,9 +20,9 @@ import (
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 7_000_000, time.FixedZone("here", 3600))
 
 // library has a conversation of ann with 45 messages.
-func library(t *testing.T) (h http.Handler, w *world) {
+func library(t *testing.T, edit ...func(*Config)) (h http.Handler, w *world) {
 	t.Helper()
-	w = newWorld(t)
+	w = newWorld(t, edit...)
 	u := chat.User{Issuer: issuer, Subject: "ann"}
 	if err := w.store.AddConversation(t.Context(), chat.Conversation{ID: "cnv_a", Bot: bot.ID("echo"), User: u}, false); err != nil {
 		t.Fatal(err)
@@ -91,6 +92,76 @@ func TestHistory(t *testing.T) {
 				t.Error("the page may be cached")
 			}
 		})
+	}
+}
+
+// TestHistoryOfLongMessages: a page ends early, and the next one goes on where it ended.
+func TestHistoryOfLongMessages(t *testing.T) {
+	t.Parallel()
+	h, w := library(t)
+	for i := range 40 {
+		if _, _, err := w.store.AppendMessages(t.Context(), "cnv_a", []chat.Draft{{
+			ID: fmt.Sprint("long", i), From: chat.FromUser, Body: json.RawMessage(`"` + strings.Repeat("x", chat.MaxBody-2) + `"`),
+		}}, noon, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, pages := int64(86), 0
+	for more := true; more; pages++ {
+		w := ask(t, h, "GET", fmt.Sprintf("cnv_a/messages?limit=100&before=%d", before), "Authorization", "Bearer ann")
+		var got struct {
+			Messages []struct{ Seq int64 }
+			More     bool
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got.Messages) == 0 {
+			t.Fatalf("%d: %d messages, %v", w.Code, len(got.Messages), err)
+		}
+		if n := w.Body.Len(); n > maxPageBytes+chat.MaxPage*200 {
+			t.Errorf("a page of %d bytes", n)
+		}
+		if last := got.Messages[len(got.Messages)-1].Seq; last != before-1 {
+			t.Errorf("a page ends with %d, want %d", last, before-1)
+		}
+		before, more = got.Messages[0].Seq, got.More
+	}
+	if before != 1 || pages != 3 {
+		t.Errorf("%d pages down to %d, want 3 to 1", pages, before)
+	}
+}
+
+// stuck is a client that takes nothing of its answer.
+type stuck struct {
+	*httptest.ResponseRecorder
+	begun, end chan struct{}
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	close(s.begun)
+	<-s.end
+	return s.ResponseRecorder.Write(p)
+}
+
+// TestHistoryUntaken: pages that clients do not take are counted.
+func TestHistoryUntaken(t *testing.T) {
+	t.Parallel()
+	h, _ := library(t, func(c *Config) { c.PerAddr = 1 })
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "https://chat.example/chat/v1/conversations/cnv_a/messages", nil)
+	r.Header.Set("Authorization", "Bearer ann")
+	first := stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	taken := make(chan struct{})
+	go func() {
+		h.ServeHTTP(first, r)
+		close(taken)
+	}()
+	<-first.begun
+	status := func() int { return ask(t, h, "GET", "cnv_a/messages", "Authorization", "Bearer ann").Code }
+	if got := status(); got != http.StatusTooManyRequests {
+		t.Errorf("status %d while another page is not taken, want 429", got)
+	}
+	close(first.end)
+	<-taken
+	if got := status(); got != http.StatusOK {
+		t.Errorf("status %d afterwards", got)
 	}
 }
 

@@ -80,6 +80,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world), edit ...func(*Config)
 		w := newWorld(t, edit...)
 		l := pipes{w.dials, make(chan struct{})}
 		stop := w.serve(l)
+		synctest.Wait() // or what a test begins with has nobody to do it
 		f(t, w)
 		stop()
 	})

@@ -123,6 +123,14 @@ func (m *memory) AddConversation(_ context.Context, c chat.Conversation, _ bool)
 	return m.fail
 }
 
+func (m *memory) NextConversation(ctx context.Context, c chat.Conversation, after chat.ID) (chat.Conversation, error) {
+	newest, err := m.CurrentConversation(ctx, c.User, c.Bot)
+	if err != nil && fault.KindOf(err) != fault.NotFound || newest.ID != after {
+		return newest, err
+	}
+	return c, m.AddConversation(ctx, c, true)
+}
+
 func (m *memory) MoveConversations(_ context.Context, from, to chat.User) (map[chat.ID]int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

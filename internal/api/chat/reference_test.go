@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -159,7 +160,7 @@ func TestReferenceOfClientFrames(t *testing.T) {
 // told are the frames of the server. The three that share a struct have their members here.
 var told = map[string]any{
 	"welcome": welcomeFrame{}, "ack": ackFrame{}, "nack": nackFrame{}, "message": messageFrame{},
-	"delta": deltaFrame{}, "session": sessionFrame{}, "context": doneFrame{}, "error": errorFrame{},
+	"delta": deltaFrame{}, "session": sessionFrame{}, "secure": secureFrame{}, "context": doneFrame{}, "error": errorFrame{},
 	"close": closeFrame{}, "typing": []string{"from?"}, "read": []string{"seq"}, "pong": []string{},
 }
 
@@ -228,6 +229,13 @@ func TestReferenceOfErrors(t *testing.T) {
 			}
 		})
 	}
+	each(t, "../../securesession", func(s *ast.ValueSpec) {
+		if kind, ok := s.Type.(*ast.Ident); ok && kind.Name == "Reason" {
+			if code, ok := quoted(s.Values[0]); ok {
+				codes[code] = true
+			}
+		}
+	})
 	for _, row := range reference(t, "Errors", "code") {
 		code := strings.Trim(row[0], "`")
 		if !codes[code] {
@@ -320,7 +328,7 @@ func window(t *testing.T) (n int) {
 		t.Fatal(err)
 	}
 	refused := &counter{}
-	s, err = w.engine.Visit(t.Context(), u, s.Conversation().ID, refused)
+	s, err = w.engine.Visit(t.Context(), u, s.Conversation().ID, netip.Addr{}, refused)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a := &answers{open: 1, over: make(chan struct{})}
-	c := &conn{h: h, origin: origin, deaf: true, out: socket.Queue{Line: a}}
+	c := &conn{h: h, addr: addr, origin: origin, deaf: true, out: socket.Queue{Line: a}}
 	defer h.conns.Leave(addr, c)
 	body, err := httpx.ReadBody(w, r, maxFrame)
 	if err != nil {
@@ -78,18 +78,21 @@ func (c *conn) visit(ctx context.Context, token string, id chat.ID) error {
 	if ok, after := c.h.says.Allow(identity.User.Issuer+"\x00"+identity.User.Subject, now); !ok {
 		return &fault.Error{Kind: fault.Limited, Msg: "too many requests", RetryAfter: after}
 	}
-	s, err := c.h.c.Engine.Visit(ctx, identity.User, id, c)
+	s, err := c.h.c.Engine.Visit(ctx, identity.User, id, c.addr, c)
 	c.session, c.user = s, identity.User
 	c.greeted.Store(true)
 	return err
 }
 
-// sayAll does what the frames ask for.
+// sayAll does what the frames ask for, up to the end of the connection.
 func (c *conn) sayAll(ctx context.Context, a *answers, body []byte) {
 	defer a.settle()
 	for line := range bytes.Lines(body) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
+		}
+		if c.out.Over() {
+			return
 		}
 		if refused := c.sayOne(ctx, a, line); refused != nil {
 			c.refuse(ctx, refused)

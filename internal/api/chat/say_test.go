@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/socket"
 )
@@ -92,6 +93,30 @@ func TestSay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSayBehindTheEnd: what a request says after its token was revoked, or the node told
+// it to go, is not done.
+func TestSayBehindTheEnd(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.join("ann")
+		a := &answers{open: 1, over: make(chan struct{})}
+		c := &conn{h: w.Handler, deaf: true, out: socket.Queue{Line: a}}
+		if err := c.visit(t.Context(), "ann", chat.ID(l.conv)); err != nil {
+			t.Fatal(err)
+		}
+		c.leave()
+		c.sayAll(t.Context(), a, []byte(`{"type":"send","id":"m1","body":1}`))
+		c.session.Close()
+		c.out.Flush()
+		synctest.Wait()
+		if n := len(w.store.said[chat.ID(l.conv)]); n != 0 {
+			t.Errorf("%d messages are stored", n)
+		}
+		if got := string(a.frames); !strings.Contains(got, `"going_away"`) || strings.Contains(got, `"m1"`) {
+			t.Errorf("answer %s", got)
+		}
+	})
 }
 
 // TestSayRefused: what is wrong with the request as a whole.

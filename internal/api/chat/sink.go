@@ -5,6 +5,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // What a session tells its connection. None of these blocks.
@@ -42,6 +43,15 @@ func (c *conn) Delta(id, text string) {
 
 // Read tells how far the user has read elsewhere.
 func (c *conn) Read(seq int64) { c.tell(markFrame{Type: "read", Seq: &seq}) }
+
+// Secure tells where the user stands.
+func (c *conn) Secure(n securesession.Notice) {
+	reason := n.Reason
+	if n.Standing == securesession.Secured {
+		reason = "allowed"
+	}
+	c.tell(secureFrame{"secure", n.Standing, reason, n.Message, seconds(n.RetryAfter)})
+}
 
 // Moved closes the connection: what follows is for the user that it was merged into.
 func (c *conn) Moved() {

@@ -104,19 +104,26 @@ func TestCatchUp(t *testing.T) {
 				at := time.Now()
 				c := w.dial()
 				c.hello("ann", `"after":0`)
-				for i := range n {
-					if i%100 == 0 {
-						time.Sleep(pause)
-					}
+				next := func() map[string]any {
 					m := c.next()
 					if m["type"] == "session" { // a newer state, now and then
 						m = c.next()
 					}
+					return m
+				}
+				for i := range n {
+					if i%100 == 0 {
+						time.Sleep(pause)
+					}
+					m := next()
 					if m["type"] != "message" || m["seq"] != float64(i+1) {
 						t.Fatalf("got %v, want message %d", m, i+1)
 					}
 				}
-				c.wantQuiet()
+				c.say(`{"type":"ping"}`)
+				if m := next(); m["type"] != "pong" {
+					t.Errorf("got %v behind the last message", m)
+				}
 				if took := time.Since(at); took > (n/100+1)*pause+time.Second {
 					t.Errorf("took %v, want no more than the client does", took)
 				}

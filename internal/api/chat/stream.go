@@ -44,7 +44,7 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := &conn{h: h, origin: origin, deaf: true}
+	c := &conn{h: h, addr: addr, origin: origin, deaf: true}
 	defer h.conns.Leave(addr, c)
 	hello, err := httpx.ReadBody(w, r, maxFrame)
 	if err != nil {
@@ -79,7 +79,9 @@ func (s *stream) begin() error {
 
 // read brings the hello, and then waits for the end.
 func (s *stream) read(receive func(socket.Opcode, []byte)) error {
-	receive(socket.Text, s.hello)
+	hello := s.hello
+	s.hello = nil // up to 64 KiB for as long as the stream
+	receive(socket.Text, hello)
 	select {
 	case <-s.over:
 	case <-s.gone:
@@ -90,7 +92,7 @@ func (s *stream) read(receive func(socket.Opcode, []byte)) error {
 // Write sends an event. How long that may take the server says.
 func (s *stream) Write(f socket.Frame) error {
 	_, err := s.w.Write(event(f))
-	if err == nil {
+	if err == nil && !f.More {
 		err = s.conn.Flush()
 	}
 	if err != nil || f.Op == socket.Close {

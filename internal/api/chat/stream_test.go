@@ -15,6 +15,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/socket"
 )
 
 // post asks over HTTP, on a connection of its own. Headers are given as pairs.
@@ -141,6 +142,17 @@ func (l *listener) say(frames ...string) []map[string]any {
 			l.t.Fatal(err)
 		}
 		answers = append(answers, m)
+	}
+}
+
+// TestStreamForgetsItsHello: a stream at rest does not hold the body of its request.
+func TestStreamForgetsItsHello(t *testing.T) {
+	t.Parallel()
+	s := &stream{hello: []byte("hello"), over: make(chan struct{})}
+	close(s.over)
+	heard := ""
+	if err := s.read(func(_ socket.Opcode, data []byte) { heard = string(data) }); err != nil || heard != "hello" || s.hello != nil {
+		t.Errorf("read() = %v, %q was heard, %q is kept", err, heard, s.hello)
 	}
 }
 

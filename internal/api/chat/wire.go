@@ -9,6 +9,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // subprotocol is the one that this package speaks.
@@ -66,6 +67,13 @@ type (
 		Type      string `json:"type"`
 		Session   string `json:"session"`
 		ExpiresIn *int64 `json:"expires_in,omitempty"` // of the refreshed token; nil: none was
+	}
+	secureFrame struct {
+		Type       string                 `json:"type"`
+		State      securesession.Standing `json:"state"`
+		Reason     securesession.Reason   `json:"reason"` // "allowed" of secured
+		Message    string                 `json:"message,omitempty"`
+		RetryAfter float64                `json:"retry_after,omitempty"`
 	}
 	doneFrame struct { // context: the change of that id is committed
 		Type string `json:"type"`

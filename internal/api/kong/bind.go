@@ -77,6 +77,16 @@ func assign(v reflect.Value, given any) bool {
 		}
 		v.SetInt(n)
 		return ok
+	case reflect.Float64:
+		switch n := given.(type) {
+		case int64:
+			v.SetFloat(float64(n))
+		case float64:
+			v.SetFloat(n)
+		default:
+			return false
+		}
+		return true
 	default:
 		g := reflect.ValueOf(given)
 		if g.Kind() != v.Kind() {
@@ -117,6 +127,8 @@ func unassign(v reflect.Value) (any, bool) {
 			return v.Int() / int64(time.Millisecond), true
 		}
 		return v.Int(), true
+	case reflect.Float64:
+		return normal(v.Float()), true
 	case reflect.Slice:
 		list := make([]any, v.Len())
 		for i := range list {

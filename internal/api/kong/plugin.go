@@ -65,13 +65,22 @@ var configs = map[string]*schema{
 		{name: "limit_by", value: str, def: "consumer"},
 		{name: "header_name", value: str},
 		{name: "path", value: str},
-		{name: "policy", value: oneOf("local", "cluster", "redis"), def: "local", only: "each node counts by itself: write local"},
+		{name: "policy", value: oneOf("local", "cluster", "redis"), def: "local"},
 		{name: "fault_tolerant", value: boolean, def: true},
 		{name: "hide_client_headers", value: boolean, def: false},
 		{name: "error_code", value: integer, def: int64(429)},
 		{name: "error_message", value: str, def: "API rate limit exceeded"},
-		{name: "sync_rate", value: anything, def: int64(-1), only: "each node counts by itself"},
+		{name: "sync_rate", value: number, def: int64(-1)},
 		{name: "redis", value: unusedRedis},
+		{name: "redis_host", value: unused},
+		{name: "redis_port", value: unused},
+		{name: "redis_username", value: unused},
+		{name: "redis_password", value: unused},
+		{name: "redis_ssl", value: unused},
+		{name: "redis_ssl_verify", value: unused},
+		{name: "redis_server_name", value: unused},
+		{name: "redis_timeout", value: unused},
+		{name: "redis_database", value: unused},
 		{name: "window", value: oneOf("fixed", "sliding")},
 		{name: "headers", value: oneOf("kong", "ietf", "both")},
 	}},
@@ -110,14 +119,17 @@ func textMap(v any) (any, string) {
 	return out, ""
 }
 
-// unusedRedis takes what Kong writes of Redis although its policy is another one. It is
-// not kept: it may hold a password.
+// unusedRedis takes what Kong writes of Redis, which is that of the nodes' own
+// configuration here. It is not kept: it may hold a password.
 func unusedRedis(v any) (any, string) {
 	if _, ok := v.(Document); !ok {
 		return nil, "expected a record"
 	}
 	return nil, ""
 }
+
+// unused takes what Kong has written of Redis before it had a record for that.
+func unused(any) (any, string) { return nil, "" }
 
 // oldNames are members of a config that an older Kong calls otherwise.
 var oldNames = map[string]string{"whitelist": "allow", "blacklist": "deny"}

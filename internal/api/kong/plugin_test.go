@@ -34,7 +34,7 @@ func TestPluginsAreThoseOfTheGateway(t *testing.T) {
 			}
 		}
 		for _, f := range s.fields {
-			if !members[f.name] && f.only == "" && f.name != "redis" {
+			if !members[f.name] && f.only == "" && !strings.HasPrefix(f.name, "redis") {
 				t.Errorf("%s: %s is taken, and the gateway does not know it", name, f.name)
 			}
 		}
@@ -62,6 +62,7 @@ func TestEveryMemberOfAPlugin(t *testing.T) {
 			"second": int64(1), "minute": int64(2), "hour": int64(3), "day": int64(4), "month": int64(5), "year": int64(6),
 			"limit_by": "header", "header_name": "x", "path": "/p", "fault_tolerant": false, "hide_client_headers": true,
 			"error_code": int64(503), "error_message": "m", "window": "sliding", "headers": "both",
+			"policy": "redis", "sync_rate": 0.5,
 		},
 		"cors": {
 			"origins": []any{"https://a.test"}, "methods": []any{"GET"}, "headers": []any{"x"}, "exposed_headers": []any{"y"},
@@ -70,7 +71,7 @@ func TestEveryMemberOfAPlugin(t *testing.T) {
 		"request-size-limiting": {"allowed_payload_size": int64(7), "size_unit": "bytes", "require_content_length": true},
 	} {
 		for _, f := range configs[name].fields {
-			if _, there := config[f.name]; !there && f.only == "" && f.name != "redis" && f.name != "deny" {
+			if _, there := config[f.name]; !there && f.only == "" && !strings.HasPrefix(f.name, "redis") && f.name != "deny" {
 				t.Errorf("%s: nothing sets %s", name, f.name)
 			}
 		}
@@ -131,6 +132,7 @@ func TestRedisIsNotKept(t *testing.T) {
 	n := newNode(t, options{})
 	a := n.ask("POST", "/plugins", map[string]any{"name": "rate-limiting", "config": map[string]any{
 		"minute": 1, "policy": "local", "redis": map[string]any{"host": "h", "password": "pa55word"},
+		"redis_host": "h", "redis_port": 6379, "redis_password": "pa55word", "redis_timeout": 2000,
 	}})
 	if a.status != 201 {
 		t.Fatalf("%d %s", a.status, a.text)
@@ -142,6 +144,40 @@ func TestRedisIsNotKept(t *testing.T) {
 	for _, text := range []string{a.text, string(rows[0].Doc), n.export(true)} {
 		if text == "" || strings.Contains(text, "pa55word") {
 			t.Errorf("the password is in %s", text)
+		}
+	}
+}
+
+// TestSyncRate may be a fraction, in JSON and in a form.
+func TestSyncRate(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		given any
+		want  float64
+		wrong bool
+	}{
+		"a fraction":            {0.25, 0.25, false},
+		"a whole number":        {int64(2), 2, false},
+		"a fraction in a form":  {raw("0.25"), 0.25, false},
+		"a number in a form":    {raw("2"), 2, false},
+		"the default":           {int64(-1), 0, false},
+		"the default in a form": {raw("-1"), 0, false},
+		"a word":                {"often", 0, true},
+		"a word in a form":      {raw("often"), 0, true},
+	} {
+		d, wrong := completePlugin(Document{"name": "rate-limiting", "config": Document{"minute": int64(1), "policy": "redis", "sync_rate": tc.given}})
+		if tc.wrong {
+			if wrong == nil {
+				t.Errorf("%s: taken as %v", name, d)
+			}
+			continue
+		}
+		if wrong != nil {
+			t.Errorf("%s: %v", name, wrong)
+		} else if made, err := bindPlugin(d); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := made.Interface().(*gateway.RateLimiting).SyncRate; got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
 }

@@ -60,6 +60,20 @@ func integer(v any) (any, string) {
 	return nil, "expected an integer"
 }
 
+// number is an integer, or what has a fraction.
+func number(v any) (any, string) {
+	if r, form := v.(raw); form {
+		if n, err := strconv.ParseFloat(string(r), 64); err == nil {
+			v = normal(n)
+		}
+	}
+	switch v.(type) {
+	case int64, float64:
+		return v, ""
+	}
+	return nil, "expected a number"
+}
+
 // between is an integer with bounds, both included.
 func between(low, high int64) value {
 	return func(v any) (any, string) {

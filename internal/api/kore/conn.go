@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/securesession"
 	"github.com/carnetproject/carnet/internal/socket"
 )
 
@@ -22,6 +25,7 @@ import (
 type conn struct {
 	h       *Handler
 	grant   grant
+	addr    netip.Addr
 	agent   string // the browser
 	tab     *tab
 	sock    line
@@ -148,7 +152,7 @@ func (c *conn) endConversation(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c.session.Load().Close()
-	hello := chat.Hello{User: c.grant.user(), Bot: c.grant.Bot, Context: c.context, After: chat.FromNow, New: true}
+	hello := chat.Hello{User: c.grant.user(), Bot: c.grant.Bot, Context: c.context, After: chat.FromNow, New: true, Addr: c.addr}
 	if err := c.begin(ctx, hello); err != nil {
 		c.h.c.Log.LogAttrs(ctx, slog.LevelWarn, "conversation not ended", slog.Any("err", err))
 		c.sock.end(1011)
@@ -179,17 +183,25 @@ func (c *conn) begin(ctx context.Context, hello chat.Hello) error {
 
 func (c *conn) conversation() chat.ID { return c.session.Load().Conversation().ID }
 
-// complain shows the user why a message was not taken. It is not part of the conversation.
+// complain shows the user why a message was not taken. Of one that a gate has blocked
+// [conn.Secure] says why.
 func (c *conn) complain(err error) {
-	e := fault.Public(err)
-	text := "This message was not sent: " + e.Msg + ". Please send it again."
+	text := "This message was not sent: " + fault.Public(err).Msg + ". Please send it again."
+	if _, blocked := errors.AsType[securesession.Reason](err); blocked {
+		text = "This message was not sent."
+	}
+	c.show(text, "error", "#a8231b")
+}
+
+// show draws a bubble that is not part of the conversation.
+func (c *conn) show(text, kind, color string) {
 	now := c.h.c.Clock()
 	r := botResponse{
-		Type: "bot_response", From: "bot", MessageID: "refused_" + strings.ToLower(rand.Text()),
+		Type: "bot_response", From: "bot", MessageID: "notice_" + strings.ToLower(rand.Text()),
 		CreatedOn: format(now), Timestamp: now.UnixMilli(), Icon: icon, SessionID: c.conversation(),
 		BotInfo: wireBot{c.grant.BotName, c.grant.BotID},
 	}
-	r.Message[0] = wireDrawn{Type: "text", Component: component{"error", textPayload{text, "#a8231b"}}}
+	r.Message[0] = wireDrawn{Type: "text", Component: component{kind, textPayload{text, color}}}
 	r.Message[0].CInfo.Body = text
 	c.tell(r)
 }

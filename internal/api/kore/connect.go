@@ -49,7 +49,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := context.WithoutCancel(r.Context())
-	c := &conn{h: h, grant: t.Grant, agent: r.UserAgent(), context: t.Context}
+	c := &conn{h: h, grant: t.Grant, addr: addr, agent: r.UserAgent(), context: t.Context}
 	if err := c.open(ctx, modeOf(r, t)); err != nil {
 		h.conns.Leave(addr, nil)
 		return err
@@ -95,7 +95,7 @@ func modeOf(r *http.Request, t ticket) mode {
 func (c *conn) open(ctx context.Context, m mode) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	hello := chat.Hello{User: c.grant.user(), Bot: c.grant.Bot, Context: c.context, After: chat.FromNow, New: m == anew}
+	hello := chat.Hello{User: c.grant.user(), Bot: c.grant.Bot, Context: c.context, After: chat.FromNow, New: m == anew, Addr: c.addr}
 	if err := c.place(ctx, m, &hello); err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (h *Handler) lack(ctx context.Context, g grant, before time.Time, most int)
 	}
 	l := lack{conversation: conv.ID, after: conv.LastSeq}
 	for least := max(0, conv.LastSeq-int64(most)); l.after > least; {
-		page, _, err := h.c.Engine.History(ctx, g.user(), conv.ID, l.after+1, min(int(l.after-least), chat.MaxPage))
+		page, _, err := h.c.Engine.Past(ctx, g.user(), conv.ID, l.after+1, min(int(l.after-least), chat.MaxPage))
 		if err != nil || len(page) == 0 {
 			return l, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 	"github.com/carnetproject/carnet/internal/socket"
 )
 
@@ -24,6 +25,7 @@ type ear struct {
 	last    int64          // the newest message of anybody's
 	taken   int64          // the user's own, when it is committed
 	refused *fault.Error   // or why it is not
+	notice  string         // what the user is to see besides; "": nothing
 	over    bool           // nothing more is to be heard here
 }
 
@@ -62,6 +64,9 @@ func (e *ear) Ack(_ string, seq int64, _ time.Time) { e.hear(func() { e.taken = 
 
 // Nack tells that it is not taken.
 func (e *ear) Nack(_ string, refused *fault.Error) { e.hear(func() { e.refused = refused }) }
+
+// Secure tells where the user stands.
+func (e *ear) Secure(n securesession.Notice) { e.hear(func() { e.notice = plainNotice(n) }) }
 
 // Moved and Reconnect end the waiting: the client comes back by itself.
 func (e *ear) Moved()                  { e.leave() }

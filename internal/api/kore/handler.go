@@ -34,7 +34,9 @@ type engine interface {
 	Open(ctx context.Context, h chat.Hello, s chat.Sink) (*chat.Session, error)
 	// Current is the conversation that Open goes on with; [fault.NotFound] if it would begin one.
 	Current(ctx context.Context, u chat.User, b bot.ID) (chat.Conversation, error)
+	// History is for what is shown, Past for what is not.
 	History(ctx context.Context, u chat.User, id chat.ID, before int64, limit int) (page []chat.Message, more bool, err error)
+	Past(ctx context.Context, u chat.User, id chat.ID, before int64, limit int) (page []chat.Message, more bool, err error)
 	// MarkRead notes what the user was given for good, and Merge that one user is another.
 	MarkRead(ctx context.Context, u chat.User, id chat.ID, seq int64) error
 	Merge(ctx context.Context, from, to chat.User) error
@@ -103,6 +105,7 @@ type Handler struct {
 	conns   *socket.Set[*conn]
 	hooks   string            // the root of the webhook mode's paths, "" if it is off
 	waiting *socket.Set[*ear] // requests of the webhook mode
+	pages   *socket.Set[*ear] // of history, whose clients have not taken them yet
 }
 
 // New returns a handler; [Handler.Wrap] says where it serves.
@@ -141,16 +144,17 @@ func New(c Config) *Handler {
 		c: c, upgrade: socket.NewUpgrader(socket.UpgraderConfig{MaxFrame: maxFrame}), used: newOnce(maxUsed), tabs: newTabs(maxTabs), started: c.Clock(),
 		conns: socket.NewSet[*conn](c.Total, c.PerAddr),
 		hooks: hookPath(c.Prefix), waiting: socket.NewSet[*ear](maxWaiting, c.PerAddr),
+		pages: socket.NewSet[*ear](maxPages, c.PerAddr),
 	}
 	h.routes = http.NewServeMux()
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /oAuth/token/jwtgrant":          h.grant,
 		"POST /rtm/start":                     h.start,
 		"GET /rtm/bot":                        h.connect,
-		"GET /botmessages/rtm":                h.history,
+		"GET /botmessages/rtm":                h.paged(h.history),
 		"GET /websdkthemes/{bot}/activetheme": h.theme,
 
-		"GET /chathistory/{bot}/{channel}":                      h.hookHistory,
+		"GET /chathistory/{bot}/{channel}":                      h.paged(h.hookHistory),
 		"GET /botmeta/{bot}":                                    h.hookMeta,
 		"POST /chatbot/v2/webhook/{bot}":                        h.hook,
 		"POST /chatbot/v2/webhook/{bot}/hookInstance/{channel}": h.hook,

@@ -2,6 +2,7 @@ package kore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,17 @@ const (
 	welcomeWait = time.Second
 	welcomeLook = 25 * time.Millisecond
 )
+
+// maxPages is how many pages of history a node holds at a time: each has up to chat.MaxPage
+// messages of any length, since the SDK counts on the number that it asks for.
+const maxPages = 256
+
+// paged serves a page of history, and counts it until the client has taken it.
+func (h *Handler) paged(serve func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		return h.pages.While(h.c.ClientAddr(r), func() error { return serve(w, r) })
+	}
+}
 
 // history answers a page of the conversation, counted from its newest message.
 func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
@@ -54,6 +66,9 @@ func (h *Handler) pageOf(r *http.Request, g grant) (page, error) {
 	p.Total = conv.LastSeq
 	if before := conv.LastSeq - offset + 1; err == nil && before > 1 {
 		messages, more, err := h.c.Engine.History(r.Context(), g.user(), conv.ID, before, int(min(limit, chat.MaxPage)))
+		if _, locked := errors.AsType[*chat.LockedError](err); locked {
+			return page{Icon: icon, Messages: []pastOne{nothing(g, conv.ID, format(h.c.Clock()))}}, nil // the page goes on without
+		}
 		if err != nil {
 			return page{}, err
 		}

@@ -239,6 +239,18 @@ func TestHookPoll(t *testing.T) {
 	}
 }
 
+// TestHookPollFromElsewhere: a pollId that is ahead of the conversation, as that of one which
+// has ended is of the next, is set right.
+func TestHookPollFromElsewhere(t *testing.T) {
+	t.Parallel()
+	p := newWorld(t).hookPage("st-echo", nil)
+	at := strings.Split(wantSaid(t, p.post(eventMessage("ON_CONNECT")), hello), ".")
+	next := wantSaid(t, p.poll(at[0]+".99."+at[2]))
+	if want := at[0] + ".1."; !strings.HasPrefix(next, want) {
+		t.Errorf("pollId %q, want %s…: what the bot says next would be left out", next, want)
+	}
+}
+
 // TestHookLeaves sees that a node which goes away lets nobody wait.
 func TestHookLeaves(t *testing.T) {
 	t.Parallel()

@@ -2,11 +2,16 @@ package kore
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 const (
@@ -29,7 +34,7 @@ func (h *Handler) listen(r *http.Request, g grant, hello chat.Hello, f func(*cha
 	defer h.waiting.Leave(addr, e)
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	hello.User, hello.Bot = g.user(), g.Bot
+	hello.User, hello.Bot, hello.Addr = g.user(), g.Bot, addr
 	if hello.Conversation == "" {
 		conv, err := h.c.Engine.Current(ctx, hello.User, hello.Bot)
 		if err == nil {
@@ -43,7 +48,7 @@ func (h *Handler) listen(r *http.Request, g grant, hello chat.Hello, f func(*cha
 		return hookAnswer{}, err
 	}
 	defer s.Close()
-	e.last = hello.After
+	e.last = s.Last() // not hello's, should that be of a conversation that has ended
 	if !h.waiting.Enter(e) {
 		e.leave()
 	}
@@ -65,16 +70,25 @@ func (h *Handler) hookSend(r *http.Request, g grant, q hookRequest) (hookAnswer,
 			return e.refused != nil || e.taken == 0 || e.over || e.answered()
 		})
 		e.mu.Lock()
-		taken, refused := e.taken != 0, e.refused
+		taken, refused, notice := e.taken != 0, e.refused, e.notice
 		e.mu.Unlock()
 		switch {
 		case refused != nil:
+			if _, blocked := errors.AsType[securesession.Reason](refused); blocked && notice != "" {
+				return newHookAnswer([]chat.Message{h.notice(notice)}), nil
+			}
 			return hookAnswer{}, refused
 		case !taken:
 			return hookAnswer{}, late()
 		}
 		return h.tell(r.Context(), s, e, h.c.Clock().Add(answerWithin))
 	})
+}
+
+// notice is what a user is to see who was not let in. It is not part of the conversation.
+func (h *Handler) notice(text string) chat.Message {
+	body, _ := json.Marshal(map[string]string{"text": text}) // a text always encodes
+	return chat.Message{ID: "notice_" + strings.ToLower(rand.Text()), From: chat.FromSystem, Body: body, At: h.c.Clock()}
 }
 
 // hookConnect greets a page: with what its user missed, or with the bot's welcome.
@@ -98,7 +112,7 @@ func (h *Handler) awaits(ctx context.Context, c chat.Conversation) (until time.T
 	if c.LastSeq == 0 {
 		return h.c.Clock().Add(moreWithin), nil
 	}
-	newest, _, err := h.c.Engine.History(ctx, c.User, c.ID, 0, 1)
+	newest, _, err := h.c.Engine.Past(ctx, c.User, c.ID, 0, 1)
 	if err != nil || len(newest) == 0 || newest[0].From != chat.FromUser {
 		return time.Time{}, err
 	}
@@ -117,7 +131,7 @@ func (h *Handler) hookClose(ctx context.Context, g grant) error {
 	if err != nil {
 		return err
 	}
-	said, more, err := h.c.Engine.History(ctx, g.user(), conv.ID, 0, chat.MaxPage)
+	said, more, err := h.c.Engine.Past(ctx, g.user(), conv.ID, 0, chat.MaxPage)
 	if err != nil {
 		return err
 	}

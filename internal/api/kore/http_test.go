@@ -148,6 +148,25 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestPagesUntaken: pages of history that clients do not take are counted.
+func TestPagesUntaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.PerAddr = 1 })
+	here := netip.MustParseAddr("127.0.0.1")
+	w.must(w.pages.Admit(here))
+	ask := func(want int) {
+		t.Helper()
+		for _, path := range []string{"/api/botmessages/rtm", "/api/chathistory/st-echo/c"} {
+			if a := w.do("GET", path, ""); a.status != want || (a.header.Get("Retry-After") != "") != (want == http.StatusServiceUnavailable) {
+				t.Errorf("%s: %d %s, want %d", path, a.status, a.text, want)
+			}
+		}
+	}
+	ask(http.StatusServiceUnavailable)
+	w.pages.Leave(here, nil)
+	ask(http.StatusForbidden)
+}
+
 // TestTakenBack shows tokens of those who may not come any more. None is a 401, which the
 // SDK would answer with the same token of the next moment.
 func TestTakenBack(t *testing.T) {

@@ -2,11 +2,15 @@ package kore
 
 import (
 	"encoding/json"
+	"html"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // What a session tells its connection. None of these blocks.
@@ -48,6 +52,24 @@ func (c *conn) Delta(string, string) {}
 
 // Read is nothing that the SDK shows.
 func (c *conn) Read(int64) {}
+
+// Secure shows who is locked out why. The SDK has no sign for who is not.
+func (c *conn) Secure(n securesession.Notice) {
+	if text := plainNotice(n); text != "" {
+		c.show(text, "text", "")
+	}
+}
+
+// tag is markup that the SDK does not draw.
+var tag = regexp.MustCompile(`<[^>]*>`)
+
+// plainNotice is what a user is told, as text.
+func plainNotice(n securesession.Notice) string {
+	if !strings.HasPrefix(n.Message, "<") {
+		return n.Message
+	}
+	return strings.Join(strings.Fields(html.UnescapeString(tag.ReplaceAllString(n.Message, " "))), " ")
+}
 
 // Moved closes the connection: the conversation is another grant's user's now. The SDK
 // comes back, and finds what its own user has.

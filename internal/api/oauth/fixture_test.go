@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -48,7 +49,7 @@ func (d directory) AllowsOrigin(origin string) bool {
 
 type people struct{ err error }
 
-func (p *people) Authenticate(_ context.Context, name string, password secret.Bytes) (user.User, error) {
+func (p *people) Authenticate(_ context.Context, name string, password secret.Bytes, _ netip.Addr) (user.User, error) {
 	if p.err != nil {
 		return user.User{}, p.err
 	}

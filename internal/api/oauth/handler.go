@@ -27,7 +27,7 @@ type apps interface {
 
 // users checks passwords.
 type users interface {
-	Authenticate(ctx context.Context, name string, password secret.Bytes) (user.User, error)
+	Authenticate(ctx context.Context, name string, password secret.Bytes, from netip.Addr) (user.User, error)
 }
 
 // issuer issues and refreshes tokens.

@@ -55,7 +55,7 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) (token.Pair, er
 	if err := h.countTry(c.Username, addr, now); err != nil {
 		return token.Pair{}, err
 	}
-	return h.signInTo(r.Context(), a, c)
+	return h.signInTo(r.Context(), a, c, addr)
 }
 
 // countTry limits the tries to be one user, first those from one network and then
@@ -73,8 +73,8 @@ func (h *Handler) countTry(name string, addr netip.Addr, now time.Time) error {
 	return nil
 }
 
-func (h *Handler) signInTo(ctx context.Context, a *app.App, c credentials) (token.Pair, error) {
-	u, err := h.c.Users.Authenticate(ctx, c.Username, secret.FromString(c.Password))
+func (h *Handler) signInTo(ctx context.Context, a *app.App, c credentials, from netip.Addr) (token.Pair, error) {
+	u, err := h.c.Users.Authenticate(ctx, c.Username, secret.FromString(c.Password), from)
 	if err != nil {
 		return token.Pair{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/connector"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/limit"
@@ -22,6 +23,7 @@ type apps interface {
 	Find(id app.ID) (*app.App, bool)
 	Authenticate(id app.ID, given secret.Bytes, now time.Time) (*app.App, error)
 	AllowsOrigin(origin string) bool
+	AllowsCookies(origin string) bool
 }
 
 // issuer signs session tokens.
@@ -36,11 +38,12 @@ type verifier interface {
 	Subject(ctx context.Context, accessToken string) (string, error)
 }
 
-// Config requires all but Observe and Clock.
+// Config requires all but Connector, Observe and Clock.
 type Config struct {
 	Apps       apps
 	Issuer     issuer
 	Verifier   verifier
+	Connector  func(alias string) (*connector.Client, bool) // that confirms visitors; nil: there are none
 	ClientAddr func(*http.Request) netip.Addr
 	PerAddr    *limit.Limiter                         // all requests of an address
 	PerApp     *limit.Limiter                         // tokens of an app
@@ -55,6 +58,9 @@ type Handler struct{ c Config }
 func New(c Config) *Handler {
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Connector == nil {
+		c.Connector = func(string) (*connector.Client, bool) { return nil, false }
 	}
 	if c.Observe == nil {
 		c.Observe = func(app.Identity, error) {}
@@ -83,6 +89,7 @@ func other(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) cors() httpx.CORS {
 	return httpx.CORS{
 		Allow:   h.c.Apps.AllowsOrigin,
+		Cookies: h.c.Apps.AllowsCookies,
 		Methods: []string{http.MethodPost},
 		Headers: []string{"Authorization", "Content-Type"},
 	}
@@ -110,10 +117,8 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !app.ListsOrigin(a.Origins, origin) {
-		w.Header().Del("Access-Control-Allow-Origin") // another app's page
-	}
-	v := visit{request: req, app: a, proven: proven, addr: addr, bearer: bearer(r)}
+	h.cors().Unmark(w.Header(), app.ListsOrigin(a.Origins, origin), len(a.Cookies) > 0) // another app's page
+	v := visit{request: req, app: a, proven: proven, addr: addr, header: r.Header, bearer: bearer(r)}
 	jwt, err := h.issue(r.Context(), v, now)
 	h.c.Observe(a.Identity, err)
 	if err != nil {

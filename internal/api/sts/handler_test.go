@@ -51,6 +51,15 @@ func (d directory) AllowsOrigin(origin string) bool {
 	return false
 }
 
+func (d directory) AllowsCookies(origin string) bool {
+	for _, a := range d {
+		if app.ListsOrigin(a.Origins, origin) && len(a.Cookies) > 0 && !a.Disabled {
+			return true
+		}
+	}
+	return false
+}
+
 // clerk writes down what it is asked to sign.
 type clerk struct {
 	asked token.SessionRequest

@@ -3,6 +3,7 @@ package sts
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"slices"
 
@@ -17,6 +18,7 @@ type visit struct {
 	app    *app.App
 	proven bool // the app's secret was shown
 	addr   netip.Addr
+	header http.Header
 	bearer string
 }
 
@@ -34,6 +36,8 @@ func (h *Handler) identify(ctx context.Context, v visit) (string, error) {
 		return h.byToken(ctx, v)
 	case app.Trusted:
 		return byTrust(v)
+	case app.Connector:
+		return h.byConnector(ctx, v)
 	default:
 		if v.identity != "" {
 			return "", fault.New(fault.Denied,

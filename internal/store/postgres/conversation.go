@@ -18,25 +18,61 @@ import (
 // taken, that is a conflict.
 func (s *Store) AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error {
 	return s.write(ctx, "add conversation", func(ctx context.Context, tx pgx.Tx) error {
-		turns := 0
-		if welcome {
-			turns = 1
-		}
-		var key int64
-		err := tx.QueryRow(ctx, `
-			INSERT INTO conversations (id, bot, issuer, subject, context, owned, created, turns)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING key`,
-			string(c.ID), string(c.Bot), c.User.Issuer, c.User.Subject, string(c.Context),
-			table.List[string](c.Owned), table.Stamp(c.Created), turns).Scan(&key)
-		if _, there := taken(err); there {
-			return fault.New(fault.Conflict, "the conversation exists already")
-		}
-		if err != nil || !welcome {
+		return s.addConversation(ctx, tx, c, welcome)
+	})
+}
+
+func (s *Store) addConversation(ctx context.Context, tx pgx.Tx, c chat.Conversation, welcome bool) error {
+	turns := 0
+	if welcome {
+		turns = 1
+	}
+	column, err := s.contexts.Seal(string(c.ID), c.Context)
+	if err != nil {
+		return err
+	}
+	var key int64
+	err = tx.QueryRow(ctx, `
+		INSERT INTO conversations (id, bot, issuer, subject, context, owned, created, turns)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING key`,
+		string(c.ID), string(c.Bot), c.User.Issuer, c.User.Subject, column,
+		table.List[string](c.Owned), table.Stamp(c.Created), turns).Scan(&key)
+	if _, there := taken(err); there {
+		return fault.New(fault.Conflict, "the conversation exists already")
+	}
+	if err != nil || !welcome {
+		return err
+	}
+	_, err = tx.Exec(ctx, insertTurn, key, 0, string(c.Bot), c.Created.UnixMilli(), 0)
+	return err
+}
+
+// birth is the class of the locks under which users' conversations begin.
+const birth = 0x63617262 // "carb"
+
+// NextConversation adds c with a welcome turn if after is the user's newest conversation
+// with the bot, "" for none, and returns c. Else it returns the newest one.
+func (s *Store) NextConversation(ctx context.Context, c chat.Conversation, after chat.ID) (chat.Conversation, error) {
+	newest := c
+	err := s.write(ctx, "begin conversation", func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(concat_ws(chr(31), $2::text, $3::text, $4::text)))`,
+			birth, c.User.Issuer, c.User.Subject, string(c.Bot)); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, insertTurn, key, 0, string(c.Bot), c.Created.UnixMilli(), 0)
-		return err
+		found, err := s.scanConversation(tx.QueryRow(ctx, selectConversation+currentOf, c.User.Issuer, c.User.Subject, string(c.Bot)))
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if found.ID != after {
+			newest = found
+			return nil
+		}
+		return s.addConversation(ctx, tx, c, true)
 	})
+	if err != nil {
+		return chat.Conversation{}, err
+	}
+	return newest, nil
 }
 
 const selectConversation = `
@@ -50,17 +86,26 @@ func (s *Store) FindConversation(ctx context.Context, id chat.ID) (chat.Conversa
 // CurrentConversation returns the conversation of the user with the bot that was
 // added last, or a fault of kind NotFound.
 func (s *Store) CurrentConversation(ctx context.Context, user chat.User, with bot.ID) (chat.Conversation, error) {
-	return s.conversation(ctx, selectConversation+`WHERE issuer = $1 AND subject = $2 AND bot = $3 ORDER BY key DESC LIMIT 1`,
+	return s.conversation(ctx, selectConversation+currentOf,
 		user.Issuer, user.Subject, string(with))
 }
 
-func (s *Store) conversation(ctx context.Context, query string, args ...any) (c chat.Conversation, err error) {
-	err = s.pool.QueryRow(ctx, query, args...).Scan((*string)(&c.ID), (*string)(&c.Bot), &c.User.Issuer, &c.User.Subject,
-		(*table.Document)(&c.Context), (*table.List[string])(&c.Owned), &c.ReadSeq, (*table.Stamp)(&c.Created), &c.Moves, &c.LastSeq)
+const currentOf = `WHERE issuer = $1 AND subject = $2 AND bot = $3 ORDER BY key DESC LIMIT 1`
+
+func (s *Store) conversation(ctx context.Context, query string, args ...any) (chat.Conversation, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := s.scanConversation(s.pool.QueryRow(ctx, query, args...))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return chat.Conversation{}, errNoConversation
 	}
 	return c, explain("read conversation", err)
+}
+
+func (s *Store) scanConversation(r pgx.Row) (c chat.Conversation, err error) {
+	err = r.Scan((*string)(&c.ID), (*string)(&c.Bot), &c.User.Issuer, &c.User.Subject, s.contexts.Column((*string)(&c.ID), &c.Context),
+		(*table.List[string])(&c.Owned), &c.ReadSeq, (*table.Stamp)(&c.Created), &c.Moves, &c.LastSeq)
+	return c, err
 }
 
 // Stands returns where each conversation stands. Unknown ids are left out.
@@ -116,7 +161,7 @@ func (s *Store) MoveConversations(ctx context.Context, from, to chat.User) (map[
 // kind NotFound.
 func (s *Store) MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error {
 	return s.in(ctx, "merge context", id, func(ctx context.Context, tx pgx.Tx, p *place) error {
-		return p.merge(ctx, tx, set, by)
+		return s.merge(ctx, tx, p, set, by)
 	})
 }
 

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -35,18 +36,18 @@ func (d database) write(ctx context.Context, apply func(context.Context, table.T
 		return err
 	}
 	// The commit is not given up half way: an error is to mean that nothing was written.
-	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+commitTimeout)
 	defer cancel()
 	tx, err := d.db.BeginTx(whole, nil)
 	if err != nil {
-		return err
+		return cmp.Or(ctx.Err(), err)
 	}
 	if err = apply(ctx, numbered{tx}); err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		_ = tx.Rollback() // if that fails the connection is broken, and so is the transaction
-		return err
+		_ = tx.Rollback()             // if that fails the connection is broken, and so is the transaction
+		return cmp.Or(ctx.Err(), err) // a connection that ctx has ended is no fault of the server's
 	}
 	return tx.Commit()
 }

@@ -47,13 +47,13 @@ func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts 
 // DeadTurns returns turns of a bot ("": of all) that were given up, whose id is greater
 // than after, by growing id.
 func (s *Store) DeadTurns(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error) {
-	return collect(ctx, s.pool, "read dead turns", scanDead,
+	return collect(ctx, s.pool, "read dead turns", s.scanDead,
 		selectDead+`d.id > $1 AND ($2 = '' OR c.bot = $2) ORDER BY d.id LIMIT $3`, after, string(of), max(0, limit))
 }
 
 // DeadTurn returns the turn of an id, or a fault of kind NotFound.
 func (s *Store) DeadTurn(ctx context.Context, id int64) (bot.Dead, error) {
-	found, err := collect(ctx, s.pool, "read dead turn", scanDead, selectDead+`d.id = $1`, id)
+	found, err := collect(ctx, s.pool, "read dead turn", s.scanDead, selectDead+`d.id = $1`, id)
 	if err == nil && len(found) == 0 {
 		err = noDead(id)
 	}
@@ -104,8 +104,8 @@ func noDead(id int64) error {
 	return fault.Newf(fault.NotFound, "there is no turn %d that was given up", id)
 }
 
-func scanDead(r table.Rows) (d bot.Dead, err error) {
-	d.Turn, err = scanTurn(more{r, []any{&d.ID, &d.Reason, (*table.Stamp)(&d.Since)}})
+func (s *Store) scanDead(r table.Rows) (d bot.Dead, err error) {
+	d.Turn, err = s.scanTurn(more{r, []any{&d.ID, &d.Reason, (*table.Stamp)(&d.Since)}})
 	return d, err
 }
 

@@ -58,7 +58,7 @@ func (p *place) append(ctx context.Context, tx pgx.Tx, id chat.ID, drafts []chat
 		if d.From == chat.FromUser && p.owe(&add, m, at, until) {
 			turn = &bot.Turn{
 				Conversation: string(id), Seq: m.Seq, Bot: bot.ID(p.bot), Kind: bot.Message, MessageID: m.ID, Body: m.Body,
-				At: m.At, User: p.user, Context: []byte(p.context), Attempt: 1,
+				At: m.At, User: p.user, Context: p.context, Attempt: 1,
 			}
 		}
 	}

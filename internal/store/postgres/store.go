@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -26,8 +27,10 @@ const (
 	lockTimeout      = 5 * time.Second
 	idleTimeout      = 15 * time.Second // of a transaction whose node says nothing
 	connectTimeout   = 5 * time.Second
-	// commitTimeout bounds a transaction whose caller has gone.
-	commitTimeout = 15 * time.Second
+	// patience is how long this side waits for a free connection and a transaction, or for
+	// an answer.
+	patience      = 12 * time.Second
+	commitTimeout = 5 * time.Second
 )
 
 // Store is an open database. Safe for concurrent use.
@@ -36,7 +39,13 @@ type Store struct {
 
 	pool *pgxpool.Pool
 	db   *sql.DB // over the pool
+
+	contexts table.Contexts
 }
+
+// SealContexts has the contexts of conversations sealed from now on. Call it before the
+// store is used.
+func (s *Store) SealContexts(b table.Box) { s.contexts = table.Contexts{Box: b} }
 
 // Open connects to the server at url (postgres://user@host/database, with the options
 // of libpq and pool_max_conns, 16 by default) and brings the schema up to date: of nodes
@@ -48,6 +57,10 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	if err := migrate(ctx, s.db); err != nil {
 		return nil, errors.Join(explain("store", err), s.Close())
+	}
+	// Before the first message: one in the default partition would be in the month's way.
+	if err := s.partition(ctx, time.Now()); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	if s.Tables, err = table.New(ctx, database{s.db}); err != nil {
 		return nil, errors.Join(explain("store", err), s.Close())
@@ -68,6 +81,14 @@ func connect(ctx context.Context, url string) (*Store, error) {
 	if c.ConnConfig.ConnectTimeout == 0 {
 		c.ConnConfig.ConnectTimeout = connectTimeout
 	}
+	dial := c.ConnConfig.DialFunc
+	c.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return impatient{conn}, nil
+	}
 	for name, value := range map[string]string{
 		"application_name":                    "carnet",
 		"statement_timeout":                   milliseconds(statementTimeout),
@@ -85,6 +106,17 @@ func connect(ctx context.Context, url string) (*Store, error) {
 		return nil, explain("store", err)
 	}
 	return &Store{pool: pool, db: stdlib.OpenDBFromPool(pool)}, nil
+}
+
+// impatient is a connection that ends if the server owes an answer for too long: it may
+// be gone without a word.
+type impatient struct{ net.Conn }
+
+func (c impatient) Write(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }

@@ -45,7 +45,7 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 	}
 	var turns []bot.Turn
 	err = s.write(ctx, "lease turns", func(ctx context.Context, tx pgx.Tx) (err error) {
-		turns, err = collect(ctx, tx, "read turns", scanTurn, selectReady, string(of), now.UnixMilli(), max(0, limit))
+		turns, err = collect(ctx, tx, "read turns", s.scanTurn, selectReady, string(of), now.UnixMilli(), max(0, limit))
 		if err != nil {
 			return err
 		}
@@ -64,12 +64,12 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 	return turns, nil
 }
 
-func scanTurn(r table.Rows) (t bot.Turn, err error) {
+func (s *Store) scanTurn(r table.Rows) (t bot.Turn, err error) {
 	var messageID *string
 	var began, at, happened table.Stamp
 	var hook bot.Kind
 	err = r.Scan(&t.Seq, &t.Attempt, &t.Conversation, (*string)(&t.Bot), &t.User.Issuer, &t.User.Subject,
-		(*table.Document)(&t.Context), &began, &messageID, (*table.Document)(&t.Body), &at, (*table.Stamp)(&t.Again),
+		s.contexts.Column(&t.Conversation, &t.Context), &began, &messageID, (*table.Document)(&t.Body), &at, (*table.Stamp)(&t.Again),
 		(*string)(&hook), &happened)
 	switch {
 	case hook != "":
@@ -144,7 +144,7 @@ func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, se
 				return err
 			}
 		}
-		if err := p.merge(ctx, tx, set, chat.Server); err != nil {
+		if err := s.merge(ctx, tx, p, set, chat.Server); err != nil {
 			return err
 		}
 		if err := also(ctx, tx, p); err != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -182,6 +183,64 @@ func TestAnotherProcessAppends(t *testing.T) {
 	}
 }
 
+// TestTurnsOfAppendsAreNew however the writer remembers whose a conversation is, and its
+// context: a turn that comes with its message has both as they are.
+func TestTurnsOfAppendsAreNew(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	run(t, s)
+	converse(t, s, 1)
+	c, err := s.FindConversation(t.Context(), "cnv_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	merge := func(set string) func() error {
+		return func() error { return s.MergeContext(t.Context(), c.ID, json.RawMessage(set), chat.Page) }
+	}
+	long := `"` + strings.Repeat("x", shortContext) + `"`
+	var last bot.Turn
+	for i, step := range []struct {
+		name string
+		act  func() error
+	}{
+		{"at first", func() error { return nil }},
+		{"short", merge(`{"a":1}`)},
+		{"refused", func() error { _ = merge(`{"a":`)(); return nil }},
+		{"long", merge(`{"b":` + long + `}`)},
+		{"longer", merge(`{"c":` + long + `}`)},
+		{"short again", merge(`{"b":null,"c":null}`)},
+		{"the bot's", func() error {
+			_, _, err := s.FinishTurn(t.Context(), last, nil, json.RawMessage(`{"d":2}`), epoch)
+			return err
+		}},
+		{"another user's", func() error {
+			_, err := s.MoveConversations(t.Context(), c.User, chat.User{Issuer: "other", Subject: "bob"})
+			return err
+		}},
+	} {
+		if err := step.act(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if last.Seq > 0 {
+			if _, _, err := s.FinishTurn(t.Context(), last, nil, nil, epoch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, turn, err := s.AppendMessages(t.Context(), c.ID, draft(fmt.Sprint("m", i)), epoch, epoch.Add(time.Second))
+		if err != nil || turn == nil {
+			t.Fatalf("%s: turn %v, %v", step.name, turn, err)
+		}
+		last = *turn
+		now, err := s.FindConversation(t.Context(), c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last.Conversation != string(now.ID) || last.Bot != now.Bot || last.User != now.User || string(last.Context) != string(now.Context) {
+			t.Errorf("%s: turn %+v of conversation %+v", step.name, last, now)
+		}
+	}
+}
+
 func TestPlacesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -227,7 +286,7 @@ func TestPlans(t *testing.T) {
 		"newest numbers":          {selectStands, 1, "SEARCH c USING INDEX sqlite_autoindex_conversations_1 (id=?)"},
 		"turns to lease":          {selectReady, 3, "SEARCH t USING INDEX turns_ready (bot=? AND ready<?)"},
 		"turns of a conversation": {selectPlace, 1, "SEARCH turns USING PRIMARY KEY (conversation=?)"},
-		"who asks":                {selectAsker, 1, "SEARCH conversations USING INTEGER PRIMARY KEY (rowid=?)"},
+		"a long context":          {selectLong, 1, "SEARCH conversations USING INTEGER PRIMARY KEY (rowid=?)"},
 		"the next turn":           {updateNext, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
 		"the end of a turn":       {deleteTurn, 3, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
 		"a lease":                 {updateLease, 4, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},

@@ -18,23 +18,51 @@ var errNoConversation = fault.New(fault.NotFound, "no such conversation")
 // taken, that is a conflict.
 func (s *Store) AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error {
 	return s.write(ctx, "add conversation", func(ctx context.Context, tx *sql.Tx) error {
-		r, err := tx.ExecContext(ctx, `
-			INSERT INTO conversations (id, bot, issuer, subject, context, owned, read_seq, created)
-			VALUES (?, ?, ?, ?, ?, ?, 0, ?)`,
-			c.ID, c.Bot, c.User.Issuer, c.User.Subject, string(c.Context), list[string](c.Owned), stamp(c.Created))
-		if taken(err) {
-			return fault.New(fault.Conflict, "the conversation exists already")
-		}
-		if err != nil || !welcome {
-			return err
-		}
-		key, err := r.LastInsertId()
-		if err != nil {
-			return err
-		}
-		_, err = s.chat.in(ctx, tx).addTurn.ExecContext(ctx, key, 0, c.Bot, c.Created.UnixMilli(), 0)
-		return err
+		return s.addConversation(ctx, tx, c, welcome)
 	})
+}
+
+func (s *Store) addConversation(ctx context.Context, tx *sql.Tx, c chat.Conversation, welcome bool) error {
+	column, err := s.contexts.Seal(string(c.ID), c.Context)
+	if err != nil {
+		return err
+	}
+	r, err := tx.ExecContext(ctx, `
+		INSERT INTO conversations (id, bot, issuer, subject, context, owned, read_seq, created)
+		VALUES (?, ?, ?, ?, ?, ?, 0, ?)`,
+		c.ID, c.Bot, c.User.Issuer, c.User.Subject, column, list[string](c.Owned), stamp(c.Created))
+	if taken(err) {
+		return fault.New(fault.Conflict, "the conversation exists already")
+	}
+	if err != nil || !welcome {
+		return err
+	}
+	key, err := r.LastInsertId()
+	if err != nil {
+		return err
+	}
+	_, err = s.chat.in(ctx, tx).addTurn.ExecContext(ctx, key, 0, c.Bot, c.Created.UnixMilli(), 0)
+	return err
+}
+
+// NextConversation adds c with a welcome turn if after is the user's newest conversation
+// with the bot, "" for none, and returns c. Else it returns the newest one.
+func (s *Store) NextConversation(ctx context.Context, c chat.Conversation, after chat.ID) (newest chat.Conversation, err error) {
+	err = s.write(ctx, "begin conversation", func(ctx context.Context, tx *sql.Tx) error {
+		found, err := s.scanConversation(tx.QueryRowContext(ctx, selectCurrent, c.User.Issuer, c.User.Subject, c.Bot))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if newest = found; found.ID != after {
+			return nil
+		}
+		newest = c
+		return s.addConversation(ctx, tx, c, true)
+	})
+	if err != nil {
+		return chat.Conversation{}, err
+	}
+	return newest, nil
 }
 
 const (
@@ -66,13 +94,18 @@ func (s *Store) CurrentConversation(ctx context.Context, user chat.User, with bo
 	return s.conversation(ctx, selectCurrent, user.Issuer, user.Subject, with)
 }
 
-func (s *Store) conversation(ctx context.Context, query string, args ...any) (c chat.Conversation, err error) {
-	err = s.readers.QueryRowContext(ctx, query, args...).Scan(&c.ID, &c.Bot, &c.User.Issuer, &c.User.Subject,
-		(*document)(&c.Context), (*list[string])(&c.Owned), &c.ReadSeq, (*stamp)(&c.Created), &c.Moves, &c.LastSeq)
+func (s *Store) conversation(ctx context.Context, query string, args ...any) (chat.Conversation, error) {
+	c, err := s.scanConversation(s.readers.QueryRowContext(ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.Conversation{}, errNoConversation
 	}
 	return c, explain("read conversation", err)
+}
+
+func (s *Store) scanConversation(r rows) (c chat.Conversation, err error) {
+	err = r.Scan(&c.ID, &c.Bot, &c.User.Issuer, &c.User.Subject,
+		s.contexts.Column((*string)(&c.ID), &c.Context), (*list[string])(&c.Owned), &c.ReadSeq, (*stamp)(&c.Created), &c.Moves, &c.LastSeq)
+	return c, err
 }
 
 // Stands returns where each conversation stands. Unknown ids are left out.
@@ -100,6 +133,7 @@ func (s *Store) Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Sta
 func (s *Store) MoveConversations(ctx context.Context, from, to chat.User) (map[chat.ID]int64, error) {
 	moved := map[chat.ID]int64{}
 	err := s.write(ctx, "move conversations", func(ctx context.Context, tx *sql.Tx) error {
+		s.chat.forget() // whose they are
 		_, err := collect(ctx, tx, "move conversations", func(r rows) (none struct{}, err error) {
 			var id chat.ID
 			var moves int64
@@ -127,33 +161,40 @@ func (s *Store) MergeContext(ctx context.Context, id chat.ID, set json.RawMessag
 		if err != nil {
 			return err
 		}
-		c, err := mergedContext(ctx, tx, p, set, by)
+		c, err := s.mergedContext(ctx, tx, p, set, by)
 		if err != nil {
 			return err
 		}
-		return writeContext(ctx, tx, p, c)
+		return s.writeContext(ctx, tx, p, c)
 	})
 }
 
 // mergedContext is what becomes of a conversation's context, which is not written yet; nil
 // if set is.
-func mergedContext(ctx context.Context, tx *sql.Tx, p *place, set json.RawMessage, by chat.Author) (*chat.Conversation, error) {
+func (s *Store) mergedContext(ctx context.Context, tx *sql.Tx, p *place, set json.RawMessage, by chat.Author) (*chat.Conversation, error) {
 	if set == nil {
 		return nil, nil
 	}
 	var c chat.Conversation
-	err := tx.QueryRowContext(ctx, selectContext, p.key).Scan((*document)(&c.Context), (*list[string])(&c.Owned))
+	err := tx.QueryRowContext(ctx, selectContext, p.key).Scan(s.contexts.Column((*string)(&p.id), &c.Context), (*list[string])(&c.Owned))
 	if err != nil {
 		return nil, err
 	}
 	return &c, c.Merge(set, by)
 }
 
-func writeContext(ctx context.Context, tx *sql.Tx, p *place, c *chat.Conversation) error {
+func (s *Store) writeContext(ctx context.Context, tx *sql.Tx, p *place, c *chat.Conversation) error {
 	if c == nil {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, updateContext, p.key, string(c.Context), list[string](c.Owned))
+	column, err := s.contexts.Seal(string(p.id), c.Context)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, updateContext, p.key, column, list[string](c.Owned))
+	if err == nil {
+		p.set(c.Context)
+	}
 	return err
 }
 

@@ -48,13 +48,13 @@ func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts 
 // DeadTurns returns turns of a bot ("": of all) that were given up, whose id is greater
 // than after, by growing id.
 func (s *Store) DeadTurns(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error) {
-	return collect(ctx, s.readers, "read dead turns", scanDead,
+	return collect(ctx, s.readers, "read dead turns", s.scanDead,
 		selectDead+`d.id > ?1 AND (?2 = '' OR c.bot = ?2) ORDER BY d.id LIMIT ?3`, after, of, max(0, limit))
 }
 
 // DeadTurn returns the turn of an id, or a fault of kind NotFound.
 func (s *Store) DeadTurn(ctx context.Context, id int64) (bot.Dead, error) {
-	found, err := collect(ctx, s.readers, "read dead turn", scanDead, selectDead+`d.id = ?`, id)
+	found, err := collect(ctx, s.readers, "read dead turn", s.scanDead, selectDead+`d.id = ?`, id)
 	if err == nil && len(found) == 0 {
 		err = noDead(id)
 	}
@@ -121,8 +121,8 @@ func orNoDead(err error, id int64) error {
 	return err
 }
 
-func scanDead(r rows) (d bot.Dead, err error) {
-	k, err := scanTurn(more{r, []any{&d.ID, &d.Reason, (*stamp)(&d.Since)}})
+func (s *Store) scanDead(r rows) (d bot.Dead, err error) {
+	k, err := s.scanTurn(more{r, []any{&d.ID, &d.Reason, (*stamp)(&d.Since)}})
 	d.Turn = k.turn
 	return d, err
 }

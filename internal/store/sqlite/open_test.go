@@ -167,7 +167,7 @@ func TestDamagedRowsAreErrors(t *testing.T) {
 			func(s *running) error { _, err := s.Keys(t.Context()); return err },
 		},
 		"a network that is none": {
-			`INSERT INTO apps VALUES ('a', '', 0, 0, '', '["10.0.0.0/99"]', '[]', '', '', '', '[]', 0)`,
+			`INSERT INTO apps VALUES ('a', '', 0, 0, '', '["10.0.0.0/99"]', '[]', '', '', '', '[]', 0, '', '[]')`,
 			func(s *running) error { _, err := s.Apps(t.Context()); return err },
 		},
 	} {

@@ -3,14 +3,16 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
 const selectPlace = `
-	SELECT key, bot, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key),
+	SELECT key, bot, issuer, subject, context, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key),
 		(SELECT COUNT(*) FROM turns WHERE conversation = c.key)
 	FROM conversations AS c WHERE id = ?`
 
@@ -18,7 +20,7 @@ const selectPlace = `
 type chatStatements struct {
 	dataVersion, place                    *sql.Stmt
 	addMessage, messageByID               *sql.Stmt // message.go
-	readyTurns, asker                     *sql.Stmt // turn.go
+	readyTurns, context                   *sql.Stmt // turn.go
 	addTurn, leaseTurn, endTurn, nextTurn *sql.Stmt
 }
 
@@ -30,30 +32,47 @@ type chatWriter struct {
 	chatStatements         // bound to tx, which ends them
 	tx             *sql.Tx // the one that runs, or the last that ran
 
-	places  map[chat.ID]*place
-	version int64 // SQLite's data_version that places belong to
+	places   map[chat.ID]*place
+	version  int64 // SQLite's data_version that places belong to
+	contexts *table.Contexts
 }
 
 // place is where a conversation stands.
 type place struct {
-	key   int64
-	bot   string
-	last  int64 // number of the newest message
-	turns int64 // how many have not ended
+	id      chat.ID
+	key     int64
+	bot     string
+	user    chat.User
+	context json.RawMessage // nil if it is long
+	long    bool
+	last    int64 // number of the newest message
+	turns   int64 // how many have not ended
 }
 
-// maxPlaces bounds what is remembered, at about 3 MB.
-const maxPlaces = 1 << 14
+// What is remembered: so many places, each with a context of at most so many bytes, of
+// about 10 MB in all.
+const (
+	maxPlaces    = 1 << 14
+	shortContext = 256
+)
 
-func newChatWriter(ctx context.Context, db *sql.DB) (*chatWriter, error) {
-	w := &chatWriter{places: map[chat.ID]*place{}}
+// set notes what the context is now.
+func (p *place) set(context json.RawMessage) {
+	if p.long = len(context) > shortContext; p.long {
+		context = nil
+	}
+	p.context = context
+}
+
+func newChatWriter(ctx context.Context, db *sql.DB, contexts *table.Contexts) (*chatWriter, error) {
+	w := &chatWriter{places: map[chat.ID]*place{}, contexts: contexts}
 	for into, text := range map[**sql.Stmt]string{
 		&w.parsed.dataVersion: `PRAGMA data_version`,
 		&w.parsed.place:       selectPlace,
 		&w.parsed.addMessage:  insertMessage,
 		&w.parsed.messageByID: selectMessageByID,
 		&w.parsed.readyTurns:  selectReady,
-		&w.parsed.asker:       selectAsker,
+		&w.parsed.context:     selectLong,
 		&w.parsed.addTurn:     insertTurn,
 		&w.parsed.leaseTurn:   updateLease,
 		&w.parsed.endTurn:     deleteTurn,
@@ -81,7 +100,7 @@ func (w *chatWriter) in(ctx context.Context, tx *sql.Tx) *chatWriter {
 		addMessage:  tx.StmtContext(ctx, p.addMessage),
 		messageByID: tx.StmtContext(ctx, p.messageByID),
 		readyTurns:  tx.StmtContext(ctx, p.readyTurns),
-		asker:       tx.StmtContext(ctx, p.asker),
+		context:     tx.StmtContext(ctx, p.context),
 		addTurn:     tx.StmtContext(ctx, p.addTurn),
 		leaseTurn:   tx.StmtContext(ctx, p.leaseTurn),
 		endTurn:     tx.StmtContext(ctx, p.endTurn),
@@ -104,14 +123,17 @@ func (w *chatWriter) find(ctx context.Context, id chat.ID) (*place, error) {
 	if p := w.places[id]; p != nil {
 		return p, nil
 	}
-	p := &place{}
-	err := w.place.QueryRowContext(ctx, string(id)).Scan(&p.key, &p.bot, &p.last, &p.turns)
+	p := &place{id: id}
+	var context json.RawMessage
+	err := w.place.QueryRowContext(ctx, string(id)).Scan(&p.key, &p.bot, &p.user.Issuer, &p.user.Subject,
+		w.contexts.Column((*string)(&p.id), &context), &p.last, &p.turns)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errNoConversation
 	}
 	if err != nil {
 		return nil, err
 	}
+	p.set(context)
 	if len(w.places) == maxPlaces {
 		w.forget()
 	}

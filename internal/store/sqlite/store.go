@@ -42,6 +42,7 @@ type Store struct {
 	hot       map[string]*sql.Stmt // of the readers, by their texts
 	durable   bool                 // whether the writer's commits wait for the disk; its goroutine's alone
 	chat      *chatWriter
+	contexts  table.Contexts
 
 	queue   chan *write
 	running atomic.Bool
@@ -71,7 +72,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(ctx, s.writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), s.Close())
 	}
-	if s.chat, err = newChatWriter(ctx, s.writer); err == nil {
+	if s.chat, err = newChatWriter(ctx, s.writer, &s.contexts); err == nil {
 		s.turnWaits, err = s.readers.PrepareContext(ctx, selectWaits)
 	}
 	for _, text := range table.Hot() {
@@ -119,3 +120,7 @@ func connect(path string, connections int, pragmas ...string) (*sql.DB, error) {
 
 // Close closes the file. Call it after Run has returned.
 func (s *Store) Close() error { return errors.Join(s.readers.Close(), s.writer.Close()) }
+
+// SealContexts has the contexts of conversations sealed from now on. Call it before the
+// store is used.
+func (s *Store) SealContexts(b table.Box) { s.contexts = table.Contexts{Box: b} }

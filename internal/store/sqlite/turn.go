@@ -30,7 +30,7 @@ const (
 			CROSS JOIN conversations AS c ON c.key = t.conversation
 			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq AND t.hook_at = 0
 		WHERE t.bot = ? AND t.ready <= ? ORDER BY t.ready, t.conversation LIMIT ?`
-	selectAsker = `SELECT id, bot, issuer, subject, context FROM conversations WHERE key = ?`
+	selectLong  = `SELECT context FROM conversations WHERE key = ?`
 	selectWaits = `SELECT EXISTS (SELECT 1 FROM turns INDEXED BY turns_ready WHERE bot = ? AND ready <= ?)`
 )
 
@@ -47,7 +47,7 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 	var turns []bot.Turn
 	err = s.writeBrief(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
 		w := s.chat.in(ctx, tx)
-		ready, err := collect(ctx, prepared{w.readyTurns}, "read turns", scanTurn, "", of, now.UnixMilli(), max(0, limit))
+		ready, err := collect(ctx, prepared{w.readyTurns}, "read turns", s.scanTurn, "", of, now.UnixMilli(), max(0, limit))
 		if err != nil {
 			return err
 		}
@@ -85,9 +85,15 @@ func (w *chatWriter) owe(ctx context.Context, p *place, seq int64, at, until tim
 
 // turnOf is the turn of a user's message that has been leased for the first time.
 func (w *chatWriter) turnOf(ctx context.Context, p *place, m chat.Message) (*bot.Turn, error) {
-	t := &bot.Turn{Seq: m.Seq, Kind: bot.Message, MessageID: m.ID, Body: m.Body, At: m.At, Attempt: 1}
-	err := w.asker.QueryRowContext(ctx, p.key).Scan(&t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject, (*document)(&t.Context))
-	return t, err
+	t := &bot.Turn{
+		Conversation: string(p.id), Bot: bot.ID(p.bot), User: p.user, Context: p.context,
+		Seq: m.Seq, Kind: bot.Message, MessageID: m.ID, Body: m.Body, At: m.At, Attempt: 1,
+	}
+	if p.long {
+		err := w.context.QueryRowContext(ctx, p.key).Scan(w.contexts.Column(&t.Conversation, &t.Context))
+		return t, err
+	}
+	return t, nil
 }
 
 // keyedTurn is a turn with the key of its conversation.
@@ -96,13 +102,13 @@ type keyedTurn struct {
 	turn bot.Turn
 }
 
-func scanTurn(r rows) (k keyedTurn, err error) {
+func (s *Store) scanTurn(r rows) (k keyedTurn, err error) {
 	var messageID sql.NullString
 	var began, at, happened stamp
 	var hook bot.Kind
 	t := &k.turn
 	err = r.Scan(&k.key, &t.Seq, &t.Attempt, &t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject,
-		(*document)(&t.Context), &began, &messageID, (*document)(&t.Body), &at, (*stamp)(&t.Again),
+		s.contexts.Column(&t.Conversation, &t.Context), &began, &messageID, (*document)(&t.Body), &at, (*stamp)(&t.Again),
 		&hook, &happened)
 	switch {
 	case hook != "":
@@ -179,14 +185,14 @@ func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, se
 		if err != nil {
 			return err
 		}
-		merged, err := mergedContext(ctx, tx, p, set, chat.Server) // refused before anything is written
+		merged, err := s.mergedContext(ctx, tx, p, set, chat.Server) // refused before anything is written
 		if err != nil {
 			return err
 		}
 		if ended, err = w.finish(ctx, p, t, at); err != nil || !ended {
 			return err
 		}
-		if err := writeContext(ctx, tx, p, merged); err != nil {
+		if err := s.writeContext(ctx, tx, p, merged); err != nil {
 			return err
 		}
 		if err := also(ctx, tx, p); err != nil {

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
 // Chat is the part of a store that carries conversations.
@@ -18,10 +20,12 @@ type Chat interface {
 	FindConversation(ctx context.Context, id chat.ID) (chat.Conversation, error)
 	CurrentConversation(ctx context.Context, user chat.User, with bot.ID) (chat.Conversation, error)
 	AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error
+	NextConversation(ctx context.Context, c chat.Conversation, after chat.ID) (chat.Conversation, error)
 	Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Stand, error)
 	MoveConversations(ctx context.Context, from, to chat.User) (map[chat.ID]int64, error)
 	MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error
 	SetRead(ctx context.Context, id chat.ID, seq int64) error
+	SealContexts(b table.Box)
 
 	AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at, until time.Time) ([]chat.Message, *bot.Turn, error)
 	FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error)
@@ -49,8 +53,10 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"conversations keep all that they are":   testConversationRoundTrip,
 		"a conversation is added once":           testConversationConflict,
 		"the last conversation is the current":   testCurrentConversation,
+		"of conversations begun at once one is":  testNextConversation,
 		"contexts are merged by their authors":   testMergeContext,
 		"of many authors none is lost":           testMergeRace,
+		"contexts are sealed":                    testContextsSealed,
 		"an answer sets what is the server's":    testFinishContext,
 		"read marks go forward":                  testSetRead,
 		"unknown conversations are not found":    testNoConversation,
@@ -80,6 +86,7 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"of many leases of a turn one is given":  testLeaseRace,
 		"every turn is answered once":            testWorkers,
 		"turns that wait are counted":            testWaitingTurns,
+		"turns add up":                           testTurnsAddUp,
 		"absence is told":                        testAbsence,
 		"absence is told in order":               testAbsenceInOrder,
 		"absence of many is told in parts":       testAbsenceOfMany,
@@ -218,6 +225,45 @@ func testCurrentConversation(t *testing.T, open Opener) {
 		_, err := s.CurrentConversation(ctx, other, "echo")
 		wantKind(t, err, fault.NotFound)
 	}
+}
+
+// testNextConversation begins a user's next conversation from many sides at once.
+func testNextConversation(t *testing.T, open Opener) {
+	s, ctx := open(t), t.Context()
+	last := chat.ID("")
+	for round := range 3 {
+		got := make([]chat.Conversation, 8)
+		var all sync.WaitGroup
+		for i := range got {
+			c := sampleConversation(chat.ID(fmt.Sprintf("cnv_%d_%d", round, i)))
+			all.Go(func() {
+				var err error
+				if got[i], err = s.NextConversation(ctx, c, last); err != nil {
+					t.Errorf("begin %s: %v", c.ID, err)
+				}
+			})
+		}
+		all.Wait()
+		for _, c := range got {
+			if c.ID != got[0].ID {
+				t.Fatalf("round %d: %s and %s were begun", round, got[0].ID, c.ID)
+			}
+		}
+		now, err := s.CurrentConversation(ctx, got[0].User, got[0].Bot)
+		must(t, err)
+		wantEqual(t, "the conversation that was begun", now, sampleConversation(got[0].ID))
+		last = now.ID
+	}
+	turns, err := s.WaitingTurns(ctx)
+	must(t, err)
+	wantEqual(t, "welcomes", turns, map[bot.ID]int64{"echo": 3})
+	late, err := s.NextConversation(ctx, sampleConversation("cnv_late"), "")
+	must(t, err)
+	wantEqual(t, "who thinks that there is none gets", late.ID, last)
+	usurper := sampleConversation(last)
+	usurper.User.Subject = "eve"
+	_, err = s.NextConversation(ctx, usurper, "")
+	wantKind(t, err, fault.Conflict)
 }
 
 func testSetRead(t *testing.T, open Opener) {

@@ -43,6 +43,7 @@ type Store interface {
 	Entities
 	Secrets
 	SecureSessions
+	AuthProfiles
 	Standings
 
 	Version(ctx context.Context) (int64, error)
@@ -90,6 +91,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	maps.Copy(tests, entityTests())
 	maps.Copy(tests, secretTests())
 	maps.Copy(tests, secureSessionTests())
+	maps.Copy(tests, authProfileTests())
 	maps.Copy(tests, standingTests())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -88,10 +88,11 @@ func releaseSecureSession(ctx context.Context, tx Tx, k securesession.Key, holde
 	return err
 }
 
-// DeleteSecureSession removes the record of a conversation, and its lease whoever has it.
+// DeleteSecureSession removes the record of a conversation, its lease whoever has it, and
+// what its user has signed in for.
 func (t *Tables) DeleteSecureSession(ctx context.Context, k securesession.Key) error {
 	return t.db.Write(ctx, "delete secure session", func(ctx context.Context, tx Tx) error {
-		for _, table := range []string{"secure_sessions", "secure_leases"} {
+		for _, table := range []string{"secure_sessions", "secure_leases", "grants"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE bot = ? AND conversation = ?`, k.Bot, k.Conversation); err != nil {
 				return err
 			}
@@ -100,8 +101,9 @@ func (t *Tables) DeleteSecureSession(ctx context.Context, k securesession.Key) e
 	})
 }
 
-// DeleteExpiredSecureSessions forgets records that expired before the given time, and
-// leases that had lapsed by then. It tells how many records they were.
+// DeleteExpiredSecureSessions forgets records that expired before the given time, as well
+// as leases, sign-ins and grants that had ended by then. It tells how many records they
+// were.
 func (t *Tables) DeleteExpiredSecureSessions(ctx context.Context, before time.Time) (int, error) {
 	var n int64
 	err := t.db.Write(ctx, "delete secure sessions", func(ctx context.Context, tx Tx) error {
@@ -109,8 +111,12 @@ func (t *Tables) DeleteExpiredSecureSessions(ctx context.Context, before time.Ti
 		if n, err = affected(tx.ExecContext(ctx, `DELETE FROM secure_sessions WHERE expires < ?`, instant(before))); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM secure_leases WHERE until < ?`, instant(before))
-		return err
+		for _, ended := range []string{"secure_leases WHERE until", "sign_ins WHERE expires", "grants WHERE expires"} {
+			if _, err = tx.ExecContext(ctx, `DELETE FROM `+ended+` < ?`, instant(before)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return 0, err

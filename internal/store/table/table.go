@@ -35,6 +35,22 @@ type DB interface {
 	Taken(err error) (column string, ok bool)
 }
 
+// told is a database whose writes that nodes must notice are told of.
+type told struct {
+	DB
+	tell func()
+}
+
+func (d told) Order(ctx context.Context, what string, apply func(context.Context, Tx) error) error {
+	defer d.tell() // after an error, too: it may be that of a commit whose answer was lost
+	return d.DB.Order(ctx, what, apply)
+}
+
+func (d told) Change(ctx context.Context, what string, apply func(context.Context, Tx) error) error {
+	defer d.tell()
+	return d.DB.Change(ctx, what, apply)
+}
+
 // Source answers queries.
 type Source interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -67,6 +83,10 @@ func New(ctx context.Context, db DB) (*Tables, error) {
 	}
 	return &Tables{db, ids}, nil
 }
+
+// Tell has f called after each write that nodes must notice. It must not block. Call
+// Tell before the tables are used.
+func (t *Tables) Tell(f func()) { t.db = told{t.db, f} }
 
 // Hot are statements that are worth to be prepared.
 func Hot() []string { return []string{selectByKey} }

@@ -296,3 +296,30 @@ CREATE TABLE standings (
 );
 
 CREATE INDEX standings_until ON standings (until);
+
+-- Browsers that were sent to sign in.
+CREATE TABLE sign_ins (
+    state        BYTEA  NOT NULL PRIMARY KEY, -- hash
+    browser      BYTEA  NOT NULL,             -- hash of its cookie
+    bot          TEXT   NOT NULL,
+    conversation TEXT   NOT NULL,
+    profile      TEXT   NOT NULL,
+    sealed       BYTEA  NOT NULL,
+    expires      BIGINT NOT NULL              -- nanoseconds since 1970
+);
+
+CREATE INDEX sign_ins_expires ON sign_ins (expires);
+
+-- What users have signed in for.
+CREATE TABLE grants (
+    bot          TEXT   NOT NULL,
+    conversation TEXT   NOT NULL,
+    profile      TEXT   NOT NULL,
+    hint         BYTEA  NOT NULL, -- hash
+    sealed       BYTEA  NOT NULL, -- tokens
+    version      BIGINT NOT NULL,
+    expires      BIGINT NOT NULL, -- nanoseconds since 1970
+    PRIMARY KEY (bot, conversation)
+);
+
+CREATE INDEX grants_expires ON grants (expires);

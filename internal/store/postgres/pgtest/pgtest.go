@@ -35,7 +35,12 @@ type Server struct {
 // Start starts a server on a free port of the loopback; it ends with the test.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s, err := New(t.TempDir(), settings...)
+	dir, err := os.MkdirTemp("", "carnet-pg") // PostgreSQL's user may not look into t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s, err := New(dir, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,30 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/carnetproject/carnet/internal/user"
+)
+
+// Login says who knows those who sign in. Without a connector it is the built-in directory.
+type Login struct {
+	Connector string   `yaml:"connector" doc:"Alias of the API connector that checks user names and passwords, in place of the built-in directory"`
+	Refresh   string   `yaml:"refresh" doc:"Alias of the one that is asked at each refresh whether the user may go on; without it a sign-in lasts until it expires or is revoked"`
+	Scopes    []string `yaml:"scopes" doc:"What users may ask for if the connector does not say"`
+}
+
+func (v *validator) login() {
+	if v.Login.Connector != "" {
+		v.alias("login.connector", v.Login.Connector)
+	} else if v.Login.Refresh != "" || len(v.Login.Scopes) > 0 {
+		v.bad("login", "needs connector: the built-in directory has refresh and scopes of its own")
+	}
+	if v.Login.Refresh != "" {
+		v.alias("login.refresh", v.Login.Refresh)
+	}
+	for i, s := range v.Login.Scopes {
+		if !user.ValidScope(s) {
+			v.bad(fmt.Sprintf("login.scopes[%d]", i), `must be printable ASCII without blank, " and \`)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package observe
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/carnetproject/carnet/internal/connector"
+)
+
+// apis counts calls of API connectors.
+type apis struct {
+	calls    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	open     *prometheus.GaugeVec
+	failed   prometheus.Counter
+}
+
+func newAPIs(to promauto.Factory) apis {
+	return apis{
+		calls: to.NewCounterVec(prometheus.CounterOpts{
+			Name: "carnet_securesession_authorizer_requests_total",
+			Help: "Calls of API connectors, for secure sessions and for all else, by class of the status or what came in its place.",
+		}, []string{"connector", "class"}),
+		duration: to.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "carnet_securesession_authorizer_duration_seconds", Help: "Time of calls of API connectors that went out.", Buckets: latency,
+		}, []string{"connector"}),
+		open: to.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "carnet_securesession_breaker_state", Help: "1 if an API connector's circuit breaker is open, 0 if it is closed, as its last call left it.",
+		}, []string{"connector"}),
+		failed: to.NewCounter(prometheus.CounterOpts{
+			Name: "carnet_restrictions_failed_total", Help: "Times that a restriction group could not be asked, and restricted nobody.",
+		}),
+	}
+}
+
+// ConnectorCalled counts an execution of a connector, and shows whether its breaker is
+// open since.
+func (m *Metrics) ConnectorCalled(alias string, r connector.Result, open bool) {
+	class, out := classOf(r)
+	m.apis.calls.WithLabelValues(alias, class).Inc()
+	if out {
+		m.apis.duration.WithLabelValues(alias).Observe(r.Duration.Seconds())
+	}
+	state := 0.0
+	if open {
+		state = 1
+	}
+	m.apis.open.WithLabelValues(alias).Set(state)
+}
+
+// RestrictionsFailed counts a restriction group that could not be asked.
+func (m *Metrics) RestrictionsFailed() { m.apis.failed.Inc() }
+
+// classOf is how a call ended, and whether it went out.
+func classOf(r connector.Result) (class string, out bool) {
+	if r.Err == nil {
+		return strconv.Itoa(r.Status/100) + "xx", true
+	}
+	switch r.Err.Code {
+	case connector.MappingError:
+		return "mapping", false
+	case connector.Restricted:
+		return "restricted", false
+	case connector.BreakerOpen:
+		return "breaker", false
+	case connector.SecretError:
+		return "secret", false
+	case connector.SSRFBlocked:
+		return "ssrf", false
+	case connector.DNSError:
+		return "dns", true
+	case connector.ConnectError:
+		return "connect", true
+	case connector.TLSError:
+		return "tls", true
+	case connector.Timeout:
+		return "timeout", true
+	case connector.RedirectRefused:
+		return "redirect", true
+	case connector.ResponseTooLarge:
+		return "too_large", true
+	case connector.ResponseInvalid:
+		return "invalid", true
+	case connector.HTTPError:
+		return strconv.Itoa(r.Status/100) + "xx", true
+	default:
+		return "other", true
+	}
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/revocation"
+)
+
+// TestWritesAreNews: others are told of what they must notice, and of nothing else.
+func TestWritesAreNews(t *testing.T) {
+	t.Parallel()
+	run(t, load(t, t.TempDir(), ""), func(ctx context.Context, core *Core) error {
+		told := newNews()
+		defer core.bus.Subscribe(newsSubject, func([]byte) { told.note() })()
+		hear := func(what string) {
+			t.Helper()
+			select {
+			case <-told:
+			case <-time.After(20 * time.Second):
+				t.Fatalf("nobody is told of %s", what)
+			}
+		}
+		<-time.After(3 * newsEvery) // first keys are news
+		select {
+		case <-told:
+		default:
+		}
+		if _, _, err := core.Apps.Add(ctx, app.Registration{Name: "shop", Public: true}); err != nil {
+			return err
+		}
+		hear("an app")
+		_, err := core.Revocations.Add(ctx, revocation.Draft{Target: revocation.Target{Kind: revocation.ByToken, Name: "t1"}, Forever: true})
+		if err != nil {
+			return err
+		}
+		hear("a revocation")
+		if _, err := core.store.Apps(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-told:
+			t.Error("a read is news")
+		case <-time.After(3 * newsEvery):
+		}
+		return nil
+	})
+}
+
+// TestNews: what is written in a burst is told seldom, what could not be told is told
+// when it can be, and a process that ends tells the last of it, if not for long.
+func TestNews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		away, told := false, 0
+		publish := func() error {
+			if away {
+				return errors.New("away")
+			}
+			told++
+			return nil
+		}
+		n := newNews()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- n.spread(ctx, publish) }()
+		for range 1000 {
+			n.note()
+			time.Sleep(time.Millisecond)
+		}
+		if most := int(time.Second/newsEvery) + 1; told < most/2 || told > most {
+			t.Errorf("told %d times in a second, want at most %d", told, most)
+		}
+		time.Sleep(time.Second)
+		before := told
+		away = true
+		n.note()
+		time.Sleep(time.Second)
+		away = false
+		time.Sleep(2 * newsEvery)
+		if told != before+1 {
+			t.Errorf("after an outage told %d times, want once", told-before)
+		}
+		n.note()
+		synctest.Wait()
+		n.note()
+		stop()
+		if err := <-ended; err != nil || told != before+3 {
+			t.Errorf("at the end told %d times, error = %v", told-before-1, err)
+		}
+
+		away = true
+		n.note()
+		began := time.Now()
+		if err := n.spread(ctx, publish); err != nil || time.Since(began) > lastNews+newsEvery {
+			t.Errorf("a bus that is away holds an end up for %v, error = %v", time.Since(began), err)
+		}
+	})
+}
