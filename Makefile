@@ -1,7 +1,7 @@
 # carnet: two commands matter, `make run` and `make test`.
 GO        ?= go
 DATA      ?= data
-FUZZTIME  ?= 10s
+FUZZTIME  ?= 5s
 SOAK      ?= 10m
 BIN       := $(CURDIR)/.bin
 
@@ -21,7 +21,8 @@ fmt: tools
 	$(BIN)/staticcheck ./...
 
 unit: ## not cached: the end-to-end tests build the binary themselves, which the cache does not see
-	$(GO) test -race -count=1 -timeout 8m ./...
+	$(GO) test -race -count=1 -timeout 8m -p 3 $$($(GO) list ./... | grep -v -e /cmd/ -e /internal/cli$$)
+	$(GO) test -count=1 -timeout 8m -p 2 -parallel 4 ./cmd/... ./internal/cli
 
 web: setup ## types and tests of the web SDK
 	cd web && npm run --silent types && npm test

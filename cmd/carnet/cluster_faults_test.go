@@ -31,11 +31,8 @@ func TestStoreAway(t *testing.T) {
 	} {
 		v := n.newVisitor()
 		here, there := v.at(n), v.at(healthy)
-		conn, _ := here.connect()
-		other, _ := there.connect()
-		if conn == nil || other == nil {
-			t.Fatalf("%s: no connection", name)
-		}
+		conn, _ := here.connected(t)
+		other, _ := there.connected(t)
 		known, fresh := c.access(n), c.access(healthy)
 		if n.admits(known) != http.StatusOK {
 			t.Fatalf("%s: a good token is refused before", name)
@@ -65,7 +62,9 @@ func TestStoreAway(t *testing.T) {
 		}
 
 		fault.end(c)
-		soon(t, name+": ready again", 15*time.Second, func() bool { _, checks := n.health(); return checks["store"] == "ok" })
+		for _, n := range c.nodes {
+			soon(t, name+": ready again", 15*time.Second, func() bool { _, checks := n.health(); return checks["store"] == "ok" })
+		}
 		soon(t, name+": taking messages again", 15*time.Second, func() bool { return here.says(conn, "m2").Type == "ack" })
 		want := 5
 		if fault.spared {
@@ -92,11 +91,8 @@ func TestBusAway(t *testing.T) {
 	a, b := c.nodes[0], c.nodes[1]
 	v := a.newVisitor()
 	here, there := v.at(a), v.at(b)
-	conn, _ := here.connect()
-	other, _ := there.connect()
-	if conn == nil || other == nil {
-		t.Fatal("no connection")
-	}
+	conn, _ := here.connected(t)
+	other, _ := there.connected(t)
 	seen, round := 1, 0
 	say := func(what string, within time.Duration) {
 		t.Helper()
@@ -167,10 +163,7 @@ chat:
 	v := c.nodes[0].newVisitor()
 	tabs := []*reader{v.at(c.nodes[0]), v.at(c.nodes[1])}
 	for i, tab := range tabs {
-		conn, _ := tab.connect()
-		if conn == nil {
-			t.Fatal("no connection")
-		}
+		conn, _ := tab.connected(t)
 		if i == 1 {
 			tab.sends(conn, "m1")
 		}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lxzan/gws"
+
 	"github.com/carnetproject/carnet/internal/bus/redis/redistest"
 	"github.com/carnetproject/carnet/internal/store/postgres/pgtest"
 )
@@ -152,7 +154,17 @@ func soon(t *testing.T, what string, within time.Duration, f func() bool) {
 }
 
 // slack is what a busy machine adds to any bound.
-const slack = 2 * time.Second
+const slack = 6 * time.Second
+
+// connected is [reader.connect] of a client that tries again.
+func (r *reader) connected(t *testing.T) (conn *gws.Conn, done chan struct{}) {
+	t.Helper()
+	soon(t, "connected", 15*time.Second, func() bool {
+		conn, done = r.connect()
+		return conn != nil
+	})
+	return conn, done
+}
 
 // wire passes connections on to a server. It can be cut, and then it is as if no packet
 // came through: nothing is closed, and nothing answers.

@@ -51,12 +51,9 @@ func TestCluster(t *testing.T) {
 	// one user's tabs on three nodes are in one conversation, which outlives a node
 	v := a.newVisitor()
 	here, there, third := v.at(a), v.at(d), v.at(b)
-	conn, _ := here.connect()
-	_, lost := there.connect()
-	_, _ = third.connect()
-	if conn == nil || lost == nil {
-		t.Fatal("no connection")
-	}
+	conn, _ := here.connected(t)
+	_, lost := there.connected(t)
+	_, _ = third.connected(t)
 	if here.v.conversation != there.v.conversation || here.v.conversation != third.v.conversation {
 		t.Fatalf("three tabs are in the conversations %s, %s and %s", here.v.conversation, there.v.conversation, third.v.conversation)
 	}
@@ -68,10 +65,7 @@ func TestCluster(t *testing.T) {
 	<-lost
 	v.acked["m2"] = here.sends(conn, "m2")
 	there.v.n = b // as a load balancer would
-	moved, _ := there.connect()
-	if moved == nil {
-		t.Fatal("no connection to another node")
-	}
+	moved, _ := there.connected(t)
 	v.acked["m3"] = there.sends(moved, "m3")
 	for _, r := range []*reader{here, there, third} {
 		soon(t, "going on without the node", time.Second, func() bool { return r.has() == 7 })

@@ -49,8 +49,8 @@ func (r *room) refusal(s send) *fault.Error {
 	case with.sends.Load()+with.owed.Load() > int64(with.Waiting):
 		why = busy("the bot has too many messages to answer")
 	default:
-		if ok, wait := e.rate.Allow(user.Issuer+"\x00"+user.Subject, now); !ok {
-			why = &fault.Error{Kind: fault.Limited, Msg: "too many messages", RetryAfter: wait}
+		if limited := e.pace(user); limited != nil {
+			why = limited
 		} else if ok, wait := with.rate.Allow("", now); !ok {
 			why = busy("the bot has too many messages to answer")
 			why.RetryAfter = wait
@@ -78,4 +78,21 @@ func (r *room) release(batch []send) {
 // choosy tells whether each message is decided on by itself.
 func (r *room) choosy() bool {
 	return r.engine.guards(r.with.bot) || r.with.ended(r.began, r.engine.c.Clock())
+}
+
+// pace counts a message, or another commit, that a user causes.
+func (e *Engine) pace(u User) *fault.Error {
+	if ok, wait := e.rate.Allow(u.Issuer+"\x00"+u.Subject, e.c.Clock()); !ok {
+		return &fault.Error{Kind: fault.Limited, Msg: "too many messages", RetryAfter: wait}
+	}
+	return nil
+}
+
+// welcome refuses to begin a conversation, which the bot would have to welcome, while half
+// of what may wait for it does: the rest is for those who talk already.
+func (p *party) welcome() error {
+	if p.owed.Load() > int64(p.Waiting)/2 {
+		return busy("the bot has too many messages to answer")
+	}
+	return nil
 }

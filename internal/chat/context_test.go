@@ -17,6 +17,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 func TestMergeContext(t *testing.T) {
@@ -345,6 +346,36 @@ func TestPastOfEnded(t *testing.T) {
 		id := next.Conversation().ID
 		if got := string(m.of(id).Context); id == old || got != `{"page":"/"}` {
 			t.Errorf("in %s after %s, with the context %s", id, old, got)
+		}
+	})
+}
+
+// TestContextRate: each change of a page's is a commit, like what its user sends, and
+// counts with it. The server's own do not.
+func TestContextRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		n := start(t, m, newDirect(), func(c *Config) { c.Limits.Rate = limit.Rate{N: 2, Per: time.Minute} })
+		s, ear := n.open(t, hello)
+		set := func(i int) error { return s.SetContext(t.Context(), json.RawMessage(fmt.Sprintf(`{"page":%d}`, i))) }
+		if err := set(1); err != nil {
+			t.Fatal(err)
+		}
+		s.Send("a", body("a"))
+		ear.want(t, "ack a 1", "message 1 user a")
+		if f := fault.Public(set(2)); f.Kind != fault.Limited || f.RetryAfter != time.Minute {
+			t.Errorf("SetContext() = %v, again after %v; want limited for a minute", f, f.RetryAfter)
+		}
+		if err := n.SetServerContext(t.Context(), s.Conversation().ID, json.RawMessage(`{"tier":1}`)); err != nil {
+			t.Error(err)
+		}
+		if got := string(m.of(s.Conversation().ID).Context); got != `{"page":1,"tier":1}` {
+			t.Errorf("context %s", got)
+		}
+		wait(t, time.Minute)
+		if err := set(3); err != nil {
+			t.Error(err)
 		}
 	})
 }

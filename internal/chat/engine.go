@@ -225,8 +225,11 @@ func (e *Engine) add(ctx context.Context, c Conversation) (Conversation, error) 
 }
 
 // begin makes a conversation, whose user the bot then welcomes, unless add finds that
-// another one was made meanwhile.
+// another one was made meanwhile. While the bot has much to answer, nobody new is let in.
 func (e *Engine) begin(ctx context.Context, h Hello, add func(context.Context, Conversation) (Conversation, error)) (Conversation, error) {
+	if err := e.party(h.Bot).welcome(); err != nil {
+		return Conversation{}, err
+	}
 	c := Conversation{
 		ID: ID("cnv_" + randomName()), Bot: h.Bot, User: h.User,
 		Context: json.RawMessage("{}"), Created: e.now(),

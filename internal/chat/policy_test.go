@@ -118,14 +118,15 @@ func TestWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		one, two := start(t, m, newDirect(), by(Policy{Waiting: 3})), start(t, m, newDirect(), by(Policy{Waiting: 3}))
+		one, two := start(t, m, newDirect(), by(Policy{Waiting: 4})), start(t, m, newDirect(), by(Policy{Waiting: 4}))
 		s, ear := one.open(t, hello) // whose welcome is the first turn
+		elsewhere, far := two.open(t, Hello{User: bob, Bot: echo, New: true})
+		wait(t, 3*time.Second)
 		s.Send("a", body("a"))
 		s.Send("b", body("b"))
 		s.Send("c", body("c"))
 		ear.want(t, "nack c unavailable ", "ack a 1", "ack b 2", "message 1 user a", "message 2 user b")
 		wait(t, 3*time.Second)
-		elsewhere, far := two.open(t, Hello{User: bob, Bot: echo, New: true})
 		elsewhere.Send("d", body("d"))
 		far.want(t, "nack d unavailable ")
 

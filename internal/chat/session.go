@@ -165,8 +165,11 @@ func (s *Session) Read(seq int64) {
 // SetContext merges set, a JSON object, into the conversation's context and returns
 // when that is committed, so that the turns of messages sent later have it. A member
 // that is null goes. A set that touches what is the server's is fault.Denied; an error
-// has changed nothing.
+// has changed nothing. Each counts as a send in Limits.Rate: over it, fault.Limited.
 func (s *Session) SetContext(ctx context.Context, set json.RawMessage) error {
+	if err := s.room.engine.pace(s.conv.User); err != nil {
+		return err
+	}
 	return s.room.engine.setContext(ctx, s.conv.ID, set, Page)
 }
 

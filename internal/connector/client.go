@@ -38,6 +38,7 @@ type Client struct {
 	cfg     Config
 	http    *http.Client
 	breaker breaker
+	seen    atomic.Pointer[string] // see Revision
 }
 
 // NewClient makes a client. It calls nobody yet.
@@ -58,6 +59,7 @@ func NewClient(c *Connector, cfg Config) (*Client, error) {
 		e.Certificate = cl.showCertificate
 	}
 	cl.http = egress.New(e)
+	cl.note()
 	return cl, nil
 }
 

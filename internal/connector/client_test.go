@@ -32,6 +32,9 @@ import (
 type vault struct {
 	mu           sync.Mutex
 	stale, fresh map[string]string
+	versions     map[string]string // nil: secrets have none
+	bumped       map[string]string // the versions of fresh ones
+	certificates int               // how many were asked for
 }
 
 func (v *vault) Resolve(_ context.Context, ref string) (secret.Bytes, error) {
@@ -50,6 +53,9 @@ func (v *vault) Refresh(_ context.Context, ref string, used secret.Bytes) (newer
 	if s, ok := v.fresh[ref]; ok {
 		v.stale[ref] = s
 	}
+	if s, ok := v.bumped[ref]; ok {
+		v.versions[ref] = s
+	}
 	return !used.Equal(secret.FromString(v.stale[ref])), nil
 }
 
@@ -58,7 +64,16 @@ func (v *vault) Certificate(ctx context.Context, ref string) (tls.Certificate, e
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	v.mu.Lock()
+	v.certificates++
+	v.mu.Unlock()
 	return tls.X509KeyPair(s.Reveal(), s.Reveal())
+}
+
+func (v *vault) Version(ref string) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.versions[ref]
 }
 
 var loopback = egress.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}

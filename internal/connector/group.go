@@ -102,7 +102,7 @@ func NewActor(from netip.Addr, customer string) Actor {
 	network, _ := from.Prefix(min(from.BitLen(), 64)) // its only error is an invalid address
 	a := Actor{ByAddress: network.String()}
 	if customer != "" {
-		a[ByCustomer] = customer
+		a[ByCustomer], a[ByAccess] = customer, customer
 	}
 	return a
 }

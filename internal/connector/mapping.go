@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/carnetproject/carnet/internal/secret"
 )
@@ -37,10 +38,8 @@ const (
 )
 
 func (k *checker) requestMapping(at string, v any) []mapping {
-	all := k.object(at, v)
 	var out []mapping
-	for _, name := range sortedNames(all.members) {
-		o := k.object(pointer(at, name), all.members[name])
+	for name, o := range k.entries(at, v) {
 		m := mapping{name: name, kind: o.need("type")}
 		switch m.kind {
 		case toBody:
@@ -78,6 +77,18 @@ func (k *checker) requestMapping(at string, v any) []mapping {
 	}
 	k.clashes(at, out)
 	return out
+}
+
+// entries are the objects that v, which is one, has as its members, by their names.
+func (k *checker) entries(at string, v any) iter.Seq2[string, *object] {
+	all := k.object(at, v).members
+	return func(yield func(string, *object) bool) {
+		for _, name := range sortedNames(all) {
+			if !yield(name, k.object(pointer(at, name), all[name])) {
+				return
+			}
+		}
+	}
 }
 
 // clashes are entries of which one would undo the other.
@@ -129,12 +140,19 @@ var (
 	errMany    = errors.New("has more than one value in the input")
 )
 
+// values is what q finds, one at least: where nothing is, the error is errMissing.
+func (q *query) values(doc any) ([]any, error) {
+	found, err := q.find(doc)
+	if errors.Is(err, errNoParam) || err == nil && len(found) == 0 {
+		return nil, errMissing
+	}
+	return found, err
+}
+
 // raw is what the input has for m, without its default.
 func (m *mapping) raw(input any) (v any, err error) {
-	found, err := m.from.find(input)
+	found, err := m.from.values(input)
 	switch {
-	case errors.Is(err, errNoParam), err == nil && len(found) == 0:
-		return nil, errMissing
 	case err != nil:
 		return nil, err
 	case m.from.singular, m.pick == "first":

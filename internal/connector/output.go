@@ -18,10 +18,8 @@ type output struct {
 }
 
 func (k *checker) responseMapping(at string, v any) []output {
-	all := k.object(at, v)
 	var list []output
-	for _, name := range sortedNames(all.members) {
-		o := k.object(pointer(at, name), all.members[name])
+	for name, o := range k.entries(at, v) {
 		out := output{name: name, kind: o.need("type")}
 		switch out.kind {
 		case fromBody:
@@ -96,10 +94,8 @@ func (o *output) value(body any, head http.Header) (any, error) {
 		}
 		return strings.Join(values, ", "), nil
 	}
-	found, err := o.from.find(body)
+	found, err := o.from.values(body)
 	switch {
-	case errors.Is(err, errNoParam), err == nil && len(found) == 0:
-		return nil, errMissing
 	case err != nil:
 		return nil, err
 	case o.from.singular:

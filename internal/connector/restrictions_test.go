@@ -271,9 +271,9 @@ func TestNewActor(t *testing.T) {
 		from, customer string
 		want           Actor
 	}{
-		{"192.0.2.7", "ann", Actor{ByAddress: "192.0.2.7/32", ByCustomer: "ann"}},
+		{"192.0.2.7", "ann", Actor{ByAddress: "192.0.2.7/32", ByCustomer: "ann", ByAccess: "ann"}},
 		{"::ffff:192.0.2.7", "", Actor{ByAddress: "192.0.2.7/32"}},
-		{"2001:db8:1:2:3::4", "ann", Actor{ByAddress: "2001:db8:1:2::/64", ByCustomer: "ann"}},
+		{"2001:db8:1:2:3::4", "ann", Actor{ByAddress: "2001:db8:1:2::/64", ByCustomer: "ann", ByAccess: "ann"}},
 	} {
 		if diff := cmp.Diff(tc.want, NewActor(netip.MustParseAddr(tc.from), tc.customer)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.from, diff)

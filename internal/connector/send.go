@@ -23,6 +23,8 @@ type secrets interface {
 	// which Resolve then answers.
 	Refresh(ctx context.Context, ref string, used secret.Bytes) (newer bool, err error)
 	Certificate(ctx context.Context, ref string) (tls.Certificate, error)
+	// Version is that of what was last found, without asking anybody; empty if there is none.
+	Version(ref string) string
 }
 
 // values are the secrets of one call.
@@ -41,6 +43,7 @@ func (c *Client) resolve(ctx context.Context) (values, *Error) {
 		}
 		v[r] = value
 	}
+	c.note()
 	return v, nil
 }
 

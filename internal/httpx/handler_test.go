@@ -129,6 +129,7 @@ func TestWriteJSON(t *testing.T) {
 		wantBody   string
 	}{
 		"value":       {map[string]int{"a": 1}, http.StatusCreated, `{"a":1}`},
+		"markup":      {map[string]string{"a": "<&>\n"}, http.StatusCreated, `{"a":"<&>\n"}`},
 		"unencodable": {func() {}, http.StatusInternalServerError, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -59,7 +59,7 @@ func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Dur
 	if l.shards == nil {
 		return true, 0
 	}
-	return l.allow(maphash.String(l.seed, key), now)
+	return l.allow(hash(maphash.String(l.seed, key)), now)
 }
 
 // Network is what counts as one holder of addresses: an IPv4 address by itself, an
@@ -76,19 +76,41 @@ func (l *Limiter) AllowAddr(a netip.Addr, now time.Time) (ok bool, retryAfter ti
 	if l.shards == nil {
 		return true, 0
 	}
+	return l.allow(l.network(a), now)
+}
+
+// AskAddr answers what AllowAddr would, and counts nothing: for events that count only
+// if they turn out badly.
+func (l *Limiter) AskAddr(a netip.Addr, now time.Time) (ok bool, retryAfter time.Duration) {
+	if l.shards == nil {
+		return true, 0
+	}
+	h, at := l.network(a), now.UnixNano()
+	s := &l.shards[h%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.find(h, at, int64(l.rate.Per))
+	if w.n < l.rate.N || !w.live(at, int64(l.rate.Per)) {
+		return true, 0
+	}
+	return false, time.Duration(w.end - at)
+}
+
+// network is the key of an address's [Network].
+func (l *Limiter) network(a netip.Addr) uint64 {
 	a = a.Unmap()
 	b := a.As16() // an invalid address counts as "::", one key for all
 	n := len(b)
 	if a.Is6() {
 		n = 8
 	}
-	return l.allow(maphash.Bytes(l.seed, b[:n]), now)
+	return hash(maphash.Bytes(l.seed, b[:n]))
 }
 
+// hash makes h one that is not zero, which marks a slot that was never used.
+func hash(h uint64) uint64 { return max(h, 1) }
+
 func (l *Limiter) allow(h uint64, now time.Time) (bool, time.Duration) {
-	if h == 0 {
-		h = 1 // zero marks a slot that was never used
-	}
 	s := &l.shards[h%shards]
 	at := now.UnixNano()
 	s.mu.Lock()

@@ -87,6 +87,39 @@ func TestAllowAddr(t *testing.T) {
 	}
 }
 
+// TestAskAddr asks at each step of an address's count, which goes on as if nobody had asked.
+func TestAskAddr(t *testing.T) {
+	t.Parallel()
+	l, addr := New(Rate{N: 2, Per: time.Minute}, 100), netip.MustParseAddr("192.0.2.1")
+	for i, step := range []struct {
+		at    time.Duration
+		ok    bool
+		retry time.Duration
+	}{
+		{0, true, 0},
+		{10 * time.Second, true, 0}, // the window opens
+		{20 * time.Second, true, 0},
+		{30 * time.Second, false, 40 * time.Second},
+		{70 * time.Second, true, 0},
+	} {
+		now := noon.Add(step.at)
+		for range 3 {
+			if ok, retry := l.AskAddr(addr, now); ok != step.ok || retry != step.retry {
+				t.Errorf("step %d: AskAddr() = %v, %v, want %v, %v", i, ok, retry, step.ok, step.retry)
+			}
+		}
+		if i == 0 {
+			continue // whoever only asks opens no window
+		}
+		if ok, _ := l.AllowAddr(addr, now); ok != step.ok {
+			t.Errorf("step %d: AllowAddr() = %v after an answer of %v", i, ok, step.ok)
+		}
+	}
+	if ok, _ := New(Rate{}, 1).AskAddr(addr, noon); !ok {
+		t.Error("a limiter without a limit refused")
+	}
+}
+
 // TestFullTable floods a small table: the flood as a whole gets no more than
 // its share, and a key that was counted before stays counted.
 func TestNetwork(t *testing.T) {

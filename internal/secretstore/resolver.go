@@ -144,6 +144,19 @@ func (r *Resolver) Find(ctx context.Context, ref string) (Secret, error) {
 	return narrow(e, now, n)
 }
 
+// Version is that of the secret that was last found for a ref, old or not. It looks for
+// nothing: the version is empty if the secret was not found, or has none.
+func (r *Resolver) Version(ref string) string {
+	n, err := secret.ParseRef(ref)
+	if err != nil {
+		return ""
+	}
+	if e := r.entry(n.SRN); e != nil {
+		return e.Version
+	}
+	return ""
+}
+
 // Refresh tells whether there is a newer value than the one that the caller has used
 // without success; Find then returns it. It looks at once, but at most every 5 seconds.
 func (r *Resolver) Refresh(ctx context.Context, ref string, used secret.Bytes) (newer bool, err error) {

@@ -92,6 +92,25 @@ func TestSafe(t *testing.T) {
 	if got, err := r.Find(t.Context(), "srn:vault::acme:secret:api-key"); err != nil || got.Version != "2" || got.Provider != Builtin {
 		t.Errorf("Find() = %+v, %v", got, err)
 	}
+	for ref, want := range map[string]string{
+		"srn:vault::acme:secret:API-key":        "2",
+		"srn:vault::acme:secret:api-key/1":      "1",
+		"srn:vault::acme:secret:api-key/3":      "", // there is none
+		"srn:vault::acme:secretdoc:login#/user": "1",
+		"srn:vault::acme:secret:unasked":        "",
+		"api-key":                               "",
+	} {
+		if got := r.Version(ref); got != want {
+			t.Errorf("Version(%s) = %q, want %q", ref, got, want)
+		}
+	}
+	put("login", secret.Document, `{"user":"bob"}`, "srn:vault::acme:secretdoc:login/2")
+	if got := r.Version("srn:vault::acme:secretdoc:login"); got != "1" {
+		t.Errorf("Version() = %q before the next look", got)
+	}
+	if resolve(t, r, "srn:vault::acme:secretdoc:login"); r.Version("srn:vault::acme:secretdoc:login") != "2" {
+		t.Error("Version() is not that of the last look")
+	}
 	all, err := safe.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +118,7 @@ func TestSafe(t *testing.T) {
 	if diff := cmp.Diff([]secret.Sealed{
 		{Organization: "acme", Type: secret.Plain, Name: "api-key", Version: 2, Created: now},
 		{Organization: "acme", Type: secret.Plain, Name: "api-key", Version: 1, Created: now},
+		{Organization: "acme", Type: secret.Document, Name: "login", Version: 2, Created: now},
 		{Organization: "acme", Type: secret.Document, Name: "login", Version: 1, Created: now},
 	}, all); diff != "" {
 		t.Errorf("List() (-want +got):\n%s", diff)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/crew"
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
@@ -105,7 +106,7 @@ type Config struct {
 // Gate lets messages of secured bots pass, or blocks them. Safe for concurrent use.
 type Gate struct {
 	c    Config
-	crew crew
+	crew crew.Crew
 
 	mu       sync.Mutex
 	sessions map[Key]*session
@@ -148,9 +149,9 @@ func (nobody) Called(string, string, time.Duration) {}
 // Run asks authorizers until ctx ends, and returns nil when no question is under way any
 // more. Messages that have no answer by then get [fault.Unavailable].
 func (g *Gate) Run(ctx context.Context) error {
-	g.crew.enlist(ctx)
+	g.crew.Enlist(ctx)
 	defer g.abandon()
-	defer g.crew.dismiss()
+	defer g.crew.Dismiss()
 	tick := time.NewTicker(g.c.Sweep)
 	defer tick.Stop()
 	for {

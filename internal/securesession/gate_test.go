@@ -381,7 +381,7 @@ func TestRace(t *testing.T) {
 		b.policy.Interval, b.official.takes = time.Millisecond, time.Microsecond
 		b.run(t)
 	}
-	for !one.crew.start(func(context.Context) {}) || !two.crew.start(func(context.Context) {}) {
+	for !one.crew.Start(func(context.Context) {}) || !two.crew.Start(func(context.Context) {}) {
 		continue // until both run
 	}
 	var all sync.WaitGroup
@@ -432,7 +432,7 @@ func BenchmarkCached(b *testing.B) {
 	gate := newBench(b, newShelf(), "n1", nil)
 	gate.policy.Interval, gate.official.takes = time.Hour, 0
 	gate.run(b)
-	for !gate.crew.start(func(context.Context) {}) {
+	for !gate.crew.Start(func(context.Context) {}) {
 		continue
 	}
 	a := ask("good")

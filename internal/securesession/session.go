@@ -156,7 +156,7 @@ func (s *session) step(e Event) {
 		}
 	}
 	if len(s.ops) > 0 && !s.working {
-		if s.working = s.gate.crew.start(s.work); !s.working {
+		if s.working = s.gate.crew.Start(s.work); !s.working {
 			s.stop()
 		}
 	}

@@ -37,7 +37,7 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	if s.broker, err = s.signIns(mux); err != nil {
 		return nil, err
 	}
-	if d.gate, err = s.gate(func() *chat.Engine { return d.engine }); err != nil {
+	if d.gate, err = s.gate(ctx, func() *chat.Engine { return d.engine }); err != nil {
 		return nil, err
 	}
 	d.engine, err = chat.New(chat.Config{

@@ -107,7 +107,7 @@ func (c *connectors) prepare(cfg *config.Config) (*clients, error) {
 		return nil, cfg.Locate("connectors", err)
 	}
 	for alias, doc := range apis.Connectors {
-		if same && was.byAlias[alias] != nil && was.byAlias[alias].Revision() == doc.Revision() {
+		if same && was.byAlias[alias] != nil && was.byAlias[alias].Connector.Revision() == doc.Revision() {
 			next.byAlias[alias] = was.byAlias[alias]
 			continue
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,12 +57,13 @@ func TestWritesAreNews(t *testing.T) {
 func TestNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		away, told := false, 0
+		var away atomic.Bool
+		var told atomic.Int64
 		publish := func() error {
-			if away {
+			if away.Load() {
 				return errors.New("away")
 			}
-			told++
+			told.Add(1)
 			return nil
 		}
 		n := newNews()
@@ -72,28 +74,28 @@ func TestNews(t *testing.T) {
 			n.note()
 			time.Sleep(time.Millisecond)
 		}
-		if most := int(time.Second/newsEvery) + 1; told < most/2 || told > most {
-			t.Errorf("told %d times in a second, want at most %d", told, most)
+		if got, most := told.Load(), int64(time.Second/newsEvery)+1; got < most/2 || got > most {
+			t.Errorf("told %d times in a second, want at most %d", got, most)
 		}
 		time.Sleep(time.Second)
-		before := told
-		away = true
+		before := told.Load()
+		away.Store(true)
 		n.note()
 		time.Sleep(time.Second)
-		away = false
+		away.Store(false)
 		time.Sleep(2 * newsEvery)
-		if told != before+1 {
-			t.Errorf("after an outage told %d times, want once", told-before)
+		if got := told.Load(); got != before+1 {
+			t.Errorf("after an outage told %d times, want once", got-before)
 		}
 		n.note()
 		synctest.Wait()
 		n.note()
 		stop()
-		if err := <-ended; err != nil || told != before+3 {
-			t.Errorf("at the end told %d times, error = %v", told-before-1, err)
+		if err := <-ended; err != nil || told.Load() != before+3 {
+			t.Errorf("at the end told %d times, error = %v", told.Load()-before-1, err)
 		}
 
-		away = true
+		away.Store(true)
 		n.note()
 		began := time.Now()
 		if err := n.spread(ctx, publish); err != nil || time.Since(began) > lastNews+newsEvery {

@@ -27,10 +27,13 @@ var _ chat.Gate = gate{}
 
 // gate makes the gate; nil if all bots take everybody's messages. What engine returns is
 // asked for when the node serves.
-func (s *Server) gate(engine func() *chat.Engine) (*gate, error) {
+func (s *Server) gate(ctx context.Context, engine func() *chat.Engine) (*gate, error) {
 	posts, err := s.posts()
 	if err != nil || len(posts) == 0 {
 		return nil, err
+	}
+	for _, p := range posts {
+		p.learn(ctx)
 	}
 	key, err := s.core.sealed.Derive(fingerprintPurpose)
 	if err != nil {
@@ -68,9 +71,9 @@ func (g gate) Forget(b bot.ID, id chat.ID) {
 // inGate says in the gate's words who asks.
 func inGate(a chat.Ask) securesession.Ask {
 	identity := a.User.Issuer + "\x00" + a.User.Subject
-	actor := connector.Actor{connector.ByCustomer: identity, connector.ByAccess: identity, connector.ByAddress: identity}
-	if a.Addr.IsValid() { // else users must not shut each other out
-		actor[connector.ByAddress] = a.Addr.String()
+	actor := connector.NewActor(a.Addr, identity)
+	if !a.Addr.IsValid() { // users must not shut each other out
+		actor[connector.ByAddress] = identity
 	}
 	return securesession.Ask{
 		Key: securesession.Key{Bot: string(a.Bot), Conversation: string(a.ID)}, Message: a.Message,
@@ -129,6 +132,14 @@ func (p *post) guard() *securesession.Guard {
 		_ = p.find()
 	}
 	return &p.latest.Load().guard
+}
+
+// learn has the client find its secrets, whose versions decisions are bound to: who was
+// let in on another node is not asked about again.
+func (p *post) learn(ctx context.Context) {
+	if m := p.latest.Load(); m.client != nil {
+		m.client.Learn(ctx)
+	}
 }
 
 // find mans the post with the client that the policy leads to. An error says what is not

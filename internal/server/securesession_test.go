@@ -13,11 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/connector"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/observe"
+	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/securesession"
 )
 
@@ -62,7 +65,7 @@ func newGuarded(t *testing.T, core *Core) (g guarded) {
 	if g.connectors, err = newConnectors(core, g.metrics); err != nil {
 		t.Fatal(err)
 	}
-	gate, err := g.gate(func() *chat.Engine { return g.engine })
+	gate, err := g.gate(t.Context(), func() *chat.Engine { return g.engine })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +178,57 @@ func TestNoGate(t *testing.T) {
 		if s.connectors, err = newConnectors(n.core, s.metrics); err != nil {
 			t.Fatal(err)
 		}
-		if g, err := s.gate(nil); g != nil || err != nil {
+		if g, err := s.gate(t.Context(), nil); g != nil || err != nil {
 			t.Errorf("gate %v, error %v", g, err)
 		}
 		if (&carrier{}).guard() != nil {
 			t.Error("the engine has a gate that is none")
 		}
+	})
+}
+
+// TestRotatedSecret has the API asked again about who was let in with an older version of
+// its key, once the newer one was used.
+func TestRotatedSecret(t *testing.T) {
+	t.Parallel()
+	withAPI(t, "chat: {bots: {echo: {secure_session: {connector: still, interval: 1h}}}}\n", func(n apiNode) {
+		put := func(value string) {
+			t.Helper()
+			if _, err := n.core.Safe.Put(t.Context(), "key", secret.Plain, secret.FromString(value)); err != nil {
+				t.Fatal(err)
+			}
+			n.core.Secrets.StoreChanged()
+		}
+		put("one")
+		n.write("apis/still.json", connectorFile("still", n.api+"/still", `,"Headers":{"X-Key":"srn:vault::default:secret:key"}`, "$.subject", "$.subject"))
+		g := newGuarded(t, n.core)
+		enter := func(who string) (say func(id string, calls int)) {
+			s, heard := g.open(t, chat.Hello{User: chat.User{Issuer: "i", Subject: who}, Bot: "echo", Context: json.RawMessage(`{"subject":"c-1"}`)})
+			return func(id string, calls int) {
+				t.Helper()
+				s.Send(id, json.RawMessage(`"hi"`))
+				for got := ""; got != "ack "+id; {
+					select {
+					case got = <-heard:
+					case <-time.After(20 * time.Second):
+						t.Fatalf("no ack of %s", id)
+					}
+				}
+				if got := g.decided("call", ""); got != calls {
+					t.Errorf("%s, %s: %d calls, want %d", who, id, got, calls)
+				}
+			}
+		}
+		ann, bob := enter("ann"), enter("bob")
+		ann("m1", 1)
+		ann("m2", 1)
+		put("two")
+		ann("m3", 1) // nobody has used it
+		bob("m1", 2)
+		bob("m2", 3)
+		ann("m4", 4)
+		ann("m5", 4)
+		bob("m3", 4)
 	})
 }
 
@@ -197,8 +245,12 @@ func TestWhoAsks(t *testing.T) {
 	if ann.Identity == bob.Identity || ann.Actor[connector.ByCustomer] == bob.Actor[connector.ByCustomer] {
 		t.Error("two users are one")
 	}
-	if ann.Actor[connector.ByAddress] != "192.0.2.1" || bob.Actor[connector.ByAddress] != "192.0.2.1" {
-		t.Error("they are not where they are")
+	if want := connector.NewActor(here, ann.Identity); !cmp.Equal(map[string]string(want), ann.Actor) || bob.Actor[connector.ByAddress] != ann.Actor[connector.ByAddress] {
+		t.Errorf("actors %v and %v, want %v", ann.Actor, bob.Actor, want)
+	}
+	next := inGate(chat.Ask{Conversation: &c, Addr: netip.MustParseAddr("2001:db8:1:2::7")})
+	if again := inGate(chat.Ask{Conversation: &c, Addr: netip.MustParseAddr("2001:db8:1:2:3::4")}); again.Actor[connector.ByAddress] != next.Actor[connector.ByAddress] {
+		t.Errorf("another address of one network is another actor: %v", again.Actor)
 	}
 	ann, bob = inGate(chat.Ask{Conversation: &c}), inGate(chat.Ask{Conversation: &other})
 	if ann.Actor[connector.ByAddress] == bob.Actor[connector.ByAddress] {

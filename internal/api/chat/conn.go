@@ -43,6 +43,11 @@ type conn struct {
 
 // run serves the connection until read, which brings what the client says, returns.
 func (c *conn) run(ctx context.Context, read func(receive func(socket.Opcode, []byte)) error) {
+	defer func() { // whatever panics
+		if c.session != nil {
+			c.session.Close()
+		}
+	}()
 	err := read(func(op socket.Opcode, data []byte) {
 		if r := c.receive(ctx, op, data); r != nil {
 			c.refuse(ctx, r)
@@ -52,9 +57,6 @@ func (c *conn) run(ctx context.Context, read func(receive func(socket.Opcode, []
 		c.h.c.Log.LogAttrs(ctx, slog.LevelWarn, "chat connection cut", slog.Any("err", err))
 	}
 	c.out.Wait()
-	if c.session != nil {
-		c.session.Close()
-	}
 }
 
 // aside runs f to its end on a stack of its own. A stack that has once grown stays, and

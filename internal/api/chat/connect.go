@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/socket"
@@ -45,10 +46,27 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) admit(r *http.Request) (addr netip.Addr, origin string, err error) {
 	addr = h.c.ClientAddr(r)
 	if ok, after := h.c.Connects.AllowAddr(addr, h.c.Clock()); !ok {
-		return addr, "", &fault.Error{Kind: fault.Limited, Msg: "too many attempts to connect", RetryAfter: after}
+		return addr, "", tooManyAttempts(after)
 	}
 	if origin, err = h.checkOrigin(r); err != nil {
 		return addr, "", err
 	}
 	return addr, origin, h.conns.Admit(addr)
+}
+
+// attempt does a check of a token that comes with a request. A bad one is an attempt to
+// connect like others; a good one costs none, so that who is let in may say much.
+func (h *Handler) attempt(addr netip.Addr, check func() error) error {
+	if ok, after := h.c.Connects.AskAddr(addr, h.c.Clock()); !ok {
+		return tooManyAttempts(after)
+	}
+	err := check()
+	if fault.KindOf(err) == fault.Unauthenticated {
+		h.c.Connects.AllowAddr(addr, h.c.Clock())
+	}
+	return err
+}
+
+func tooManyAttempts(after time.Duration) error {
+	return &fault.Error{Kind: fault.Limited, Msg: "too many attempts to connect", RetryAfter: after}
 }

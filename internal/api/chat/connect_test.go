@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -170,4 +171,51 @@ func TestClientSpeaksBeforeTheHandshake(t *testing.T) {
 			t.Errorf("read %d bytes, want the end", n)
 		}
 	})
+}
+
+// TestBadTokensOfAnAddress: those that come with requests count as attempts to connect do.
+// Good ones do not, but have to wait with the others.
+func TestBadTokensOfAnAddress(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{"frames": "/frames", "history": "/messages"} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				asked := 0
+				w.c.Verify = func(ctx context.Context, token string) (Identity, error) {
+					asked++
+					return verify(ctx, token)
+				}
+				say := func(token, addr string, status int) {
+					t.Helper()
+					method := map[string]string{"/frames": http.MethodPost, "/messages": http.MethodGet}[path]
+					r, err := http.NewRequestWithContext(t.Context(), method, "http://chat.example/chat/v1/conversations/cnv_x"+path, http.NoBody)
+					if err != nil {
+						t.Fatal(err)
+					}
+					res := w.do(r, "Authorization", "Bearer "+token, "From-Addr", addr)
+					if res.StatusCode != status {
+						t.Fatalf("%s: status %d, want %d", token, res.StatusCode, status)
+					}
+					if after := res.Header.Get("Retry-After"); status == http.StatusTooManyRequests && after != "60" {
+						t.Errorf("%s: again after %q, want the end of the minute", token, after)
+					}
+				}
+				for range 5 {
+					say("ann", "192.0.2.1", http.StatusNotFound)
+				}
+				for range 3 {
+					say("forged", "192.0.2.1", http.StatusUnauthorized)
+				}
+				for _, token := range []string{"forged", "ann"} {
+					say(token, "192.0.2.1", http.StatusTooManyRequests)
+				}
+				if asked != 8 {
+					t.Errorf("%d tokens were checked, want 8", asked)
+				}
+				say("forged", "192.0.2.2", http.StatusUnauthorized)
+				time.Sleep(time.Minute)
+				say("forged", "192.0.2.1", http.StatusUnauthorized)
+			}, func(c *Config) { c.Connects = limit.New(limit.Rate{N: 3, Per: time.Minute}, 16) })
+		})
+	}
 }

@@ -51,7 +51,7 @@ type Config struct {
 
 	PerAddr      int              // connections of an address at a time (of a /64 in IPv6); default 256
 	Total        int              // connections of this node at a time; default 100,000
-	Connects     *limit.Limiter   // attempts of an address, each of which may show one token; nil: no limit
+	Connects     *limit.Limiter   // attempts of an address, each of which may show one token, and bad tokens of its requests; nil: no limit
 	PingInterval time.Duration    // whole seconds; default 25 s
 	Compress     bool             // frames of clients that offer it
 	Clock        func() time.Time // nil: time.Now

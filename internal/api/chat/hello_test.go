@@ -243,3 +243,15 @@ func TestRefreshAfterExpiry(t *testing.T) {
 		c.send("m1")
 	})
 }
+
+// TestHelloToABusyBot is answered with when to come back.
+func TestHelloToABusyBot(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.engine.fail = &fault.Error{Kind: fault.Unavailable, Code: "busy", Msg: "too much to answer", RetryAfter: time.Second}
+		c := w.dial()
+		c.say(`{"type":"hello","token":"ann","bot":"echo"}`)
+		if e := c.wantRefusal(closeUnavailable, "busy"); e["retry_after"] != 1.0 {
+			t.Errorf("error %v, want when to come back", e)
+		}
+	})
+}

@@ -37,14 +37,19 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := h.c.Verify(r.Context(), token)
+	addr := h.c.ClientAddr(r)
+	var id Identity
+	err = h.attempt(addr, func() (err error) {
+		id, err = h.c.Verify(r.Context(), token)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if !sameOrigin(origin, r) && !app.ListsOrigin(id.Origins, origin) {
 		w.Header().Del("Access-Control-Allow-Origin") // another app's page
 	}
-	return h.pages.While(h.c.ClientAddr(r), func() error {
+	return h.pages.While(addr, func() error {
 		p, err := h.page(r.Context(), id.User, chat.ID(r.PathValue("id")), before, int(limit))
 		if err == nil {
 			httpx.WriteJSON(w, http.StatusOK, p)

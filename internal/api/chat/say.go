@@ -55,6 +55,7 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request) error {
 	if err := c.visit(ctx, token, chat.ID(r.PathValue("id"))); err != nil {
 		return err
 	}
+	defer c.session.Close() // whatever panics
 	h.enter(c)
 	c.sayAll(ctx, a, body)
 	a.wait(ctx)
@@ -67,12 +68,20 @@ func (h *Handler) say(w http.ResponseWriter, r *http.Request) error {
 
 // visit opens the session of a request.
 func (c *conn) visit(ctx context.Context, token string, id chat.ID) error {
-	identity, refused := c.identify(ctx, token)
-	if refused == nil {
-		refused = c.live(identity)
-	}
-	if refused != nil {
-		return refused.fault()
+	var identity Identity
+	err := c.h.attempt(c.addr, func() error {
+		known, refused := c.identify(ctx, token)
+		if refused == nil {
+			refused = c.live(known)
+		}
+		if refused != nil {
+			return refused.fault()
+		}
+		identity = known
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	now := c.h.c.Clock()
 	if ok, after := c.h.says.Allow(identity.User.Issuer+"\x00"+identity.User.Subject, now); !ok {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -226,6 +228,70 @@ func TestAnswers(t *testing.T) {
 				a.wait(ctx)
 				if got := bytes.Count(a.frames, []byte("\n")); got != tc.want || time.Since(began) != tc.took {
 					t.Errorf("%d frames after %v, want %d after %v", got, time.Since(began), tc.want, tc.took)
+				}
+			})
+		})
+	}
+}
+
+// trap is an engine after whose Visit nothing goes well.
+type trap struct {
+	engine
+	shut bool
+}
+
+func (e *trap) Visit(ctx context.Context, u chat.User, id chat.ID, addr netip.Addr, s chat.Sink) (*chat.Session, error) {
+	defer func() { e.shut = true }()
+	return e.engine.Visit(ctx, u, id, addr, s)
+}
+
+// TestPanic leaves no session behind, for which the node would wait when it stops.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	hello := []byte(`{"type":"hello","token":"ann","bot":"echo"}`)
+	connect := func(w *world, then func()) *conn {
+		c := &conn{h: w.Handler, out: socket.Queue{Line: &answers{open: 1, over: make(chan struct{})}}}
+		c.run(w.t.Context(), func(receive func(socket.Opcode, []byte)) error {
+			receive(socket.Text, hello)
+			then()
+			return nil
+		})
+		return c
+	}
+	for name, f := range map[string]func(w *world){
+		"of a connection": func(w *world) { connect(w, func() { panic("on a frame") }) },
+		"of a request": func(w *world) {
+			id := connect(w, func() {}).session.Conversation().ID
+			e := &trap{engine: w.engine}
+			w.c.Engine = e
+			w.c.Clock = func() time.Time {
+				if e.shut {
+					panic("the clock stands still")
+				}
+				return time.Now()
+			}
+			r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/", http.NoBody)
+			r.SetPathValue("id", string(id))
+			r.Header.Set("Authorization", "Bearer ann")
+			_ = w.say(httptest.NewRecorder(), r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				func() {
+					defer func() {
+						if recover() == nil {
+							t.Error("nothing has panicked")
+						}
+					}()
+					f(w)
+				}()
+				left, giveUp := context.WithTimeout(t.Context(), time.Minute)
+				defer giveUp()
+				if w.engine.Drain(left); left.Err() != nil {
+					t.Error("a session is left")
 				}
 			})
 		})

@@ -179,7 +179,7 @@ func TestReplay(t *testing.T) {
 	if want := `{"errors":[{"msg":"error verifying the jwt: possibly a replay","code":401}]}`; a.status != http.StatusUnauthorized || a.text != want {
 		t.Errorf("second time: %d %s, want 401 %s", a.status, a.text, want)
 	}
-	if a := post(w.assertion(map[string]any{"jti": "a2", "exp": w.clock.now().Add(2 * time.Hour).Unix()})); a.status != 401 || !strings.Contains(a.text, `\"exp\" must be \u003c= 1 hour(s)`) {
+	if a := post(w.assertion(map[string]any{"jti": "a2", "exp": w.clock.now().Add(2 * time.Hour).Unix()})); a.status != 401 || !strings.Contains(a.text, `\"exp\" must be <= 1 hour(s)`) {
 		t.Errorf("for two hours: %d %s", a.status, a.text)
 	}
 }

@@ -137,6 +137,9 @@ func (c *conn) describe(ctx context.Context, f frame) {
 	defer cancel()
 	if err := c.session.Load().SetContext(ctx, set); err != nil {
 		c.h.c.Log.LogAttrs(ctx, slog.LevelInfo, "context of a page not kept", slog.Any("err", err))
+		if fault.KindOf(err) == fault.Limited {
+			return // to be said again with the message, which has come too soon as well
+		}
 	}
 	c.context = set
 }

@@ -99,6 +99,7 @@ type world struct {
 	restart func() // the node, with the same store
 	gate    chan struct{}
 	guard   guard // lets everything pass, but what a test says
+	limits  chat.Limits
 }
 
 func newWorld(t *testing.T, edit ...func(*Config)) *world {
@@ -146,7 +147,7 @@ func newWorld(t *testing.T, edit ...func(*Config)) *world {
 func (w *world) serve(server *swap, c Config, bots bot.Registry) (end func()) {
 	var runner *bot.Runner
 	engine, err := chat.New(chat.Config{
-		Store: w.store, Bus: local.New(), Log: c.Log, Clock: c.Clock, Gate: &w.guard,
+		Store: w.store, Bus: local.New(), Log: c.Log, Clock: c.Clock, Gate: &w.guard, Limits: w.limits,
 		Bots: func(id bot.ID) bool { _, ok := bots[id]; return ok },
 		Hire: func(id bot.ID) *bot.Worker { return runner.Hire(id) },
 		Wake: func(id bot.ID) { runner.Wake(id) },

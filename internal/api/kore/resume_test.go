@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/limit"
 )
 
 // TestRestart loses the whole node. It comes back knowing no tab, and pushes what the bot
@@ -259,6 +261,26 @@ func TestContext(t *testing.T) {
 	p.wantText(`context {"customData":{"plan":"silver"},"meta":{"locale":"en-US"}}`)
 	p.say(`{"clientMessageId":3,"message":{"body":"x"},"botInfo":{"customData":"` + strings.Repeat("x", 11<<10) + `"}}`)
 	p.wantText(`context {"customData":{"plan":"silver"},"meta":{"locale":"en-US"}}`)
+}
+
+// TestContextTooSoon says it again with the next message.
+func TestContextTooSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits.Rate = limit.Rate{N: 2, Per: time.Minute}
+	w.restart()
+	p := w.dial(w.address(w.login("st-mirror", nil), `{"customData":{"plan":"gold"}}`))
+	p.wantText(`context {"customData":{"plan":"gold"}}`)
+	for i := range 2 {
+		p.say(fmt.Sprintf(`{"clientMessageId":%d,"message":{"body":"x"}}`, i))
+		p.wantText(`context {"customData":{"plan":"gold"}}`)
+	}
+	const silver = `{"clientMessageId":7,"message":{"body":"x"},"botInfo":{"customData":{"plan":"silver"}}}`
+	p.say(silver)
+	p.wantText(`This message was not sent: too many messages. Please send it again.`)
+	w.clock.pass(time.Minute)
+	p.say(silver)
+	p.wantText(`context {"customData":{"plan":"silver"}}`)
 }
 
 func TestTickets(t *testing.T) {

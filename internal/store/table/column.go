@@ -13,20 +13,44 @@ import (
 type Stamp time.Time
 
 // Value implements [driver.Valuer].
-func (t Stamp) Value() (driver.Value, error) {
-	if time.Time(t).IsZero() {
-		return nil, nil
-	}
-	return time.Time(t).UnixMilli(), nil
-}
+func (t Stamp) Value() (driver.Value, error) { return timeValue(t, time.Time.UnixMilli), nil }
 
 // Scan implements [sql.Scanner].
-func (t *Stamp) Scan(v any) error {
+func (t *Stamp) Scan(v any) error { return scanTime(t, v, time.UnixMilli) }
+
+// second is a time as a column: seconds since 1970, NULL for the zero time.
+type second time.Time
+
+func (t second) Value() (driver.Value, error) { return timeValue(t, time.Time.Unix), nil }
+
+func (t *second) Scan(v any) error {
+	return scanTime(t, v, func(n int64) time.Time { return time.Unix(n, 0) })
+}
+
+// instant is a time as a column: nanoseconds since 1970, NULL for the zero time.
+type instant time.Time
+
+func (t instant) Value() (driver.Value, error) { return timeValue(t, time.Time.UnixNano), nil }
+
+func (t *instant) Scan(v any) error {
+	return scanTime(t, v, func(n int64) time.Time { return time.Unix(0, n) })
+}
+
+type timeColumn interface{ Stamp | second | instant }
+
+func timeValue[T timeColumn](t T, number func(time.Time) int64) driver.Value {
+	if time.Time(t).IsZero() {
+		return nil
+	}
+	return number(time.Time(t))
+}
+
+func scanTime[T timeColumn](t *T, v any, of func(int64) time.Time) error {
 	switch v := v.(type) {
 	case nil:
-		*t = Stamp{}
+		*t = T{}
 	case int64:
-		*t = Stamp(time.UnixMilli(v).UTC())
+		*t = T(of(v).UTC())
 	default:
 		return fmt.Errorf("time column holds %T", v)
 	}
@@ -59,6 +83,46 @@ func (l *List[T]) Scan(v any) error {
 		items = nil // as a list that was never set
 	}
 	*l = items
+	return nil
+}
+
+// tags are a list that most rows do not have: NULL if it is empty.
+type tags []string
+
+func (t tags) Value() (driver.Value, error) {
+	if len(t) == 0 {
+		return nil, nil
+	}
+	return List[string](t).Value()
+}
+
+func (t *tags) Scan(v any) error {
+	if v == nil {
+		*t = nil
+		return nil
+	}
+	return (*List[string])(t).Scan(v)
+}
+
+// optional is a text as a column: NULL for "".
+type optional string
+
+func (o optional) Value() (driver.Value, error) {
+	if o == "" {
+		return nil, nil
+	}
+	return string(o), nil
+}
+
+func (o *optional) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*o = ""
+	case string:
+		*o = optional(v)
+	default:
+		return fmt.Errorf("text column holds %T", v)
+	}
 	return nil
 }
 

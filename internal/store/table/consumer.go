@@ -3,9 +3,7 @@ package table
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/consumer"
@@ -206,66 +204,4 @@ func (t *Tables) Purge(ctx context.Context, most int) (done bool, err error) {
 		return err
 	})
 	return false, err
-}
-
-// second is a time as a column: seconds since 1970, NULL for the zero time.
-type second time.Time
-
-func (t second) Value() (driver.Value, error) {
-	if time.Time(t).IsZero() {
-		return nil, nil
-	}
-	return time.Time(t).Unix(), nil
-}
-
-func (t *second) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-		*t = second{}
-	case int64:
-		*t = second(time.Unix(v, 0).UTC())
-	default:
-		return fmt.Errorf("time column holds %T", v)
-	}
-	return nil
-}
-
-// optional is a text as a column: NULL for "".
-type optional string
-
-func (o optional) Value() (driver.Value, error) {
-	if o == "" {
-		return nil, nil
-	}
-	return string(o), nil
-}
-
-func (o *optional) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-		*o = ""
-	case string:
-		*o = optional(v)
-	default:
-		return fmt.Errorf("text column holds %T", v)
-	}
-	return nil
-}
-
-// tags are a list that most rows do not have: NULL if it is empty.
-type tags []string
-
-func (t tags) Value() (driver.Value, error) {
-	if len(t) == 0 {
-		return nil, nil
-	}
-	return List[string](t).Value()
-}
-
-func (t *tags) Scan(v any) error {
-	if v == nil {
-		*t = nil
-		return nil
-	}
-	return (*List[string])(t).Scan(v)
 }

@@ -3,9 +3,7 @@ package table
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/securesession"
@@ -122,26 +120,4 @@ func (t *Tables) DeleteExpiredSecureSessions(ctx context.Context, before time.Ti
 		return 0, err
 	}
 	return int(n), nil
-}
-
-// instant is a time as a column: nanoseconds since 1970, NULL for the zero time.
-type instant time.Time
-
-func (t instant) Value() (driver.Value, error) {
-	if time.Time(t).IsZero() {
-		return nil, nil
-	}
-	return time.Time(t).UnixNano(), nil
-}
-
-func (t *instant) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-		*t = instant{}
-	case int64:
-		*t = instant(time.Unix(0, v).UTC())
-	default:
-		return fmt.Errorf("time column holds %T", v)
-	}
-	return nil
 }
