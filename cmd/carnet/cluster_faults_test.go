@@ -92,7 +92,7 @@ func TestBusAway(t *testing.T) {
 	v := a.newVisitor()
 	here, there := v.at(a), v.at(b)
 	conn, _ := here.connected(t)
-	other, _ := there.connected(t)
+	_, _ = there.connected(t)
 	seen, round := 1, 0
 	say := func(what string, within time.Duration) {
 		t.Helper()
