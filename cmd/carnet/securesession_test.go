@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,7 +195,8 @@ func (c *customer) shows(token string) {
 	c.wants("context c")
 }
 
-// wants waits for frames of which words are told here, in that order; others are dropped.
+// wants waits for frames of which words are told here, in any order, since what becomes
+// of a message and of the session is told on two ways; others are dropped.
 func (c *customer) wants(words ...string) {
 	c.t.Helper()
 	patience := time.After(20 * time.Second)
@@ -220,8 +222,8 @@ func (c *customer) wants(words ...string) {
 				w = f.Type
 			}
 			heard = append(heard, w)
-			if w == words[0] {
-				words = words[1:]
+			if i := slices.Index(words, w); i >= 0 {
+				words = slices.Delete(words, i, i+1)
 			}
 		case <-patience:
 			c.t.Fatalf("no %q comes, but %q", words[0], heard)
