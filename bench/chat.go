@@ -69,7 +69,7 @@ func startChat(ctx context.Context, dir, addr string) (*node, error) {
   connects_per_ip: none
   sends_per_user: none
   bots:
-    bench: {type: webhook, url: 'http://`+addr+`', secret: 'srn:vault::default:secret:bot', welcome: none, concurrency: 256, max_waiting: 100000}
+    bench: {type: webhook, url: 'http://`+addr+`', secret: 'srn:vault::default:secret:bot', welcome: none, concurrency: 256}
 `)
 }
 
