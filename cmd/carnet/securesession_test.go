@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,8 +194,7 @@ func (c *customer) shows(token string) {
 	c.wants("context c")
 }
 
-// wants waits for frames of which words are told here, in any order, since what becomes
-// of a message and of the session is told on two ways; others are dropped.
+// wants waits for frames of which words are told here, in that order; others are dropped.
 func (c *customer) wants(words ...string) {
 	c.t.Helper()
 	patience := time.After(20 * time.Second)
@@ -222,8 +220,8 @@ func (c *customer) wants(words ...string) {
 				w = f.Type
 			}
 			heard = append(heard, w)
-			if i := slices.Index(words, w); i >= 0 {
-				words = slices.Delete(words, i, i+1)
+			if w == words[0] {
+				words = words[1:]
 			}
 		case <-patience:
 			c.t.Fatalf("no %q comes, but %q", words[0], heard)
