@@ -154,7 +154,7 @@ func soon(t *testing.T, what string, within time.Duration, f func() bool) {
 }
 
 // slack is what a busy machine adds to any bound.
-const slack = 6 * time.Second
+const slack = 2 * time.Second
 
 // connected is [reader.connect] of a client that tries again.
 func (r *reader) connected(t *testing.T) (conn *gws.Conn, done chan struct{}) {

@@ -203,7 +203,7 @@ func TestLogin(t *testing.T) {
 		`{connectors: [v.json], login: {connector: verif}}`:                                           `login.connector: there is no connector "verif"`,
 		`{connectors: [v.json], login: {connector: verify, refresh: x}}`:                              `login.refresh: there is no connector "x"`,
 		`{connectors: [v.json], login: {connector: verify, scopes: ["a b"]}}`:                         `login.scopes[0]: must be printable`,
-		`login: {scopes: [chat]}`:                                                                     `login: needs connector`,
+		`{connectors: [v.json], login: {scopes: [chat]}}`:                                             `login: needs connector`,
 	} {
 		_, err := loadWith(t, yaml, map[string]string{"v.json": connectorJSON})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -141,14 +141,19 @@ func (s *session) stale(now time.Time) bool {
 func (s *session) step(e Event) {
 	now := s.gate.c.Clock()
 	s.used = now
-	for _, a := range s.machine.Step(now, e) {
+	actions := s.machine.Step(now, e)
+	for _, a := range actions { // what becomes of the session is told before what becomes of its messages
+		if a, ok := a.(Tell); ok {
+			s.gate.c.Notify(s.key.Conversation, s.guard.notice(s.key, a))
+		}
+	}
+	for _, a := range actions {
 		switch a := a.(type) {
 		case Pass:
 			s.settle(a.ID, Decision{Source: a.Source, At: now}, nil)
 		case Block:
 			s.settle(a.ID, Decision{Reason: a.Reason, Source: a.Source, At: now}, refusalOf(a.Reason, a.RetryAfter))
 		case Tell:
-			s.gate.c.Notify(s.key.Conversation, s.guard.notice(s.key, a))
 		case Call:
 			s.ops = append(s.ops, op{a, s.guard, s.tickets[a.Message].ask.Subject})
 		default:
