@@ -22,12 +22,14 @@ var (
 	ErrClaim       = errors.New("a required claim is missing or wrong")
 	ErrScope       = errors.New("token lacks a required scope")
 	ErrRevoked     = errors.New("token is revoked")
+	ErrInactive    = errors.New("token is not active, says its issuer")
 )
 
 // Errors that say nothing about the token.
 var (
 	ErrPolicy          = errors.New("policy accepts no token")
 	ErrKeysUnavailable = errors.New("verification keys cannot be fetched")
+	ErrIntrospection   = errors.New("token cannot be introspected")
 )
 
 // MalformedError is an [ErrMalformed] that says where.
@@ -40,6 +42,9 @@ func (e *MalformedError) Error() string { return "malformed " + e.Part + ": " + 
 
 // Is reports whether target is [ErrMalformed].
 func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
+
+// errTokenSize comes before a token is looked into, hashed or copied.
+var errTokenSize = &MalformedError{"token", "longer than 16 KiB"}
 
 // malformed turns jose's error into ours.
 func malformed(err error) error {

@@ -55,10 +55,10 @@ func PrincipalFrom(ctx context.Context) (t *Verified, ok bool) {
 //   - a token that is refused for whatever reason: 401, error="invalid_token"
 //   - a scope is lacking: 403, error="insufficient_scope"
 //   - more than one Authorization header, or one that is malformed: 400, error="invalid_request"
-//   - the keys cannot be fetched: 503 with Retry-After
+//   - the keys cannot be fetched, or the issuer not be asked: 503 with Retry-After
 //
 // Why a token is refused is not told.
-func Middleware(v *Verifier, requirements ...Requirement) func(http.Handler) http.Handler {
+func Middleware(v TokenVerifier, requirements ...Requirement) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token, err := bearer(r.Header["Authorization"])
@@ -119,7 +119,7 @@ func refuse(w http.ResponseWriter, err error) {
 	case errors.As(err, &scope):
 		status, code = http.StatusForbidden, "insufficient_scope"
 		challenge = `Bearer error="insufficient_scope", scope="` + strings.Join(scope.Scopes, " ") + `"`
-	case errors.Is(err, ErrKeysUnavailable):
+	case errors.Is(err, ErrKeysUnavailable), errors.Is(err, ErrIntrospection):
 		status, code, challenge = http.StatusServiceUnavailable, "temporarily_unavailable", ""
 		w.Header().Set("Retry-After", "1")
 	}

@@ -27,8 +27,15 @@ type RemoteConfig struct {
 	Cooldown time.Duration // the least time between fetches that unknown kids ask for; 0: 10 seconds
 	Timeout  time.Duration // of one fetch, body included; 0: 5 seconds
 
-	Client *http.Client // its Transport is used, its redirect rule is not; nil: a client of its own
-	Clock  func() time.Time
+	Client  *http.Client // its Transport is used, its redirect rule is not; nil: a client of its own
+	Observe func(Fetch)  // called after each fetch; nil: nobody looks
+	Clock   func() time.Time
+}
+
+// Fetch is how one fetch of keys went.
+type Fetch struct {
+	Err  error // nil: the keys in use are those of now
+	Took time.Duration
 }
 
 // Remote is a [KeySource] that fetches a JWKS document and keeps it fresh. Each
@@ -185,7 +192,11 @@ func (r *Remote) begin(now time.Time, cooled bool) *flight {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), r.c.Timeout)
 		defer cancel()
+		began := time.Now()
 		fl.err = r.replace(ctx, now)
+		if r.c.Observe != nil {
+			r.c.Observe(Fetch{fl.err, time.Since(began)})
+		}
 		r.mu.Lock()
 		r.flight = nil
 		r.mu.Unlock()

@@ -15,7 +15,17 @@ type VerifierConfig struct {
 	Policy      Policy
 	Cache       *Cache      // remembers verified tokens; nil: each token is verified each time
 	Revocations Revocations // nil: none
-	Clock       func() time.Time
+	// Observe is called once for each token, before [Verifier.Verify] returns: for
+	// counters and histograms. It must be quick, and safe for concurrent use. nil: nobody looks.
+	Observe func(Verification)
+	Clock   func() time.Time
+}
+
+// Verification is how one token has fared. It holds nothing of the token.
+type Verification struct {
+	Err    error // why it is refused, an error of this package; nil: it is good
+	Cached bool  // its signature was checked before
+	Took   time.Duration
 }
 
 // Revocations tells which tokens were taken back before they expire. Safe for
@@ -33,6 +43,7 @@ type Verifier struct {
 	policy      Policy
 	cache       *Cache
 	revocations Revocations
+	observe     func(Verification)
 	now         func() time.Time
 	scratch     sync.Pool // of *scratch
 }
@@ -58,7 +69,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		c.Clock = time.Now
 	}
 	return &Verifier{
-		keys: c.Keys, policy: c.Policy, cache: c.Cache, revocations: c.Revocations, now: c.Clock,
+		keys: c.Keys, policy: c.Policy, cache: c.Cache, revocations: c.Revocations, observe: c.Observe, now: c.Clock,
 		scratch: sync.Pool{New: func() any { return new(scratch) }},
 	}, nil
 }
@@ -70,8 +81,20 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 // changed since is checked: exp and nbf, the keys' generation and the revocations'
 // epoch. That path does not allocate.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) {
-	if len(token) > jose.MaxToken { // before it is hashed or copied
-		return nil, &MalformedError{"token", "longer than 16 KiB"}
+	if v.observe == nil {
+		t, _, err := v.look(ctx, token)
+		return t, err
+	}
+	began := time.Now()
+	t, cached, err := v.look(ctx, token)
+	v.observe(Verification{err, cached, time.Since(began)})
+	return t, err
+}
+
+// look finds the token in the cache, or verifies it.
+func (v *Verifier) look(ctx context.Context, token string) (t *Verified, cached bool, err error) {
+	if len(token) > jose.MaxToken {
+		return nil, false, errTokenSize
 	}
 	// Both are read before what they guard, so that a change in between shows.
 	generation, epoch := v.keys.Generation(), v.epoch()
@@ -79,28 +102,28 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) 
 	if e == nil {
 		var err error
 		if e, err = v.verify(ctx, token); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if err := v.checkRevoked(e, epoch); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		e.generation.Store(generation)
 		v.cache.put(e)
-		return &e.Verified, nil
+		return &e.Verified, false, nil
 	}
 	if e.generation.Load() != generation {
 		var err error
 		if e, err = v.refresh(ctx, e, generation); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	if err := v.policy.checkTimes(&e.Verified, v.now().UnixMilli()); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := v.checkRevoked(e, epoch); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return &e.Verified, nil
+	return &e.Verified, true, nil
 }
 
 // Known reports whether token was verified before and is still in the cache, so that

@@ -22,22 +22,26 @@ const Audience = "https://api.test"
 
 // Issuer is a token issuer that lives as long as its test. Safe for concurrent use.
 type Issuer struct {
-	URL string // the iss of its tokens; the keys are at URL + "/.well-known/jwks.json"
+	// URL is the iss of its tokens. The keys are at URL + "/.well-known/jwks.json",
+	// introspection, for any client that shows credentials, at URL + "/oauth2/introspect".
+	URL string
 
 	tb testing.TB
 	mu sync.Mutex
 	// keys are all that the JWKS document shows; the last one signs.
-	keys []*jose.Key
-	next int // of the next jti
+	keys    []*jose.Key
+	revoked map[string]bool
+	next    int // of the next jti
 }
 
 // NewIssuer starts an issuer with one ES256 key. It stops with the test.
 func NewIssuer(tb testing.TB) *Issuer {
 	tb.Helper()
-	i := &Issuer{tb: tb}
+	i := &Issuer{tb: tb, revoked: map[string]bool{}}
 	i.Rotate()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/jwks.json", i.jwks)
+	mux.HandleFunc("POST /oauth2/introspect", i.introspect)
 	server := httptest.NewServer(mux)
 	tb.Cleanup(server.Close)
 	i.URL = server.URL
@@ -61,6 +65,13 @@ func (i *Issuer) Revoke() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = i.keys[len(i.keys)-1:]
+}
+
+// RevokeToken takes one token back: introspection answers that it is not active.
+func (i *Issuer) RevokeToken(token string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.revoked[token] = true
 }
 
 // Keys returns a key source with the present keys that needs no HTTP.
@@ -145,4 +156,24 @@ func (i *Issuer) document() []byte {
 func (i *Issuer) jwks(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	_, _ = w.Write(i.document())
+}
+
+// introspect answers as RFC 7662 §2.2 has it.
+func (i *Issuer) introspect(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if _, _, ok := r.BasicAuth(); !ok {
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	token := r.PostFormValue("token")
+	i.mu.Lock()
+	revoked := i.revoked[token]
+	i.mu.Unlock()
+	t, err := i.Verifier().Verify(r.Context(), token)
+	if err != nil || revoked {
+		_, _ = w.Write([]byte(`{"active":false}`))
+		return
+	}
+	_, _ = w.Write(append([]byte(`{"active":true,`), t.Claims()[1:]...))
 }
