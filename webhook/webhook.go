@@ -35,6 +35,7 @@ type Event struct {
 	User         User            // who talks
 	Message      *Message        // what was said; nil unless Type is MessageCreated
 	Context      json.RawMessage // the conversation's, one object
+	Visitor      *Visitor        // who sealed the message; nil before [Keys.Open]
 }
 
 // User is the pair that names a user.

@@ -20,6 +20,8 @@ const KeySize = 32
 
 const maxPurpose = 512
 
+var boxSuite = Suite{Direct, A256GCM}
+
 // Box seals and opens under one master key (alg dir, enc A256GCM). Nonces are
 // random, so one key must not seal more than 2^32 values (NIST SP 800-38D §8.3).
 // Safe for concurrent use.
@@ -59,12 +61,7 @@ func (b *Box) Seal(purpose string, plain []byte) (string, error) {
 	if err := checkPurpose(purpose); err != nil {
 		return "", err
 	}
-	if len(plain) > MaxPlain {
-		return "", ErrPlainSize
-	}
-	return encrypt(
-		gojose.Recipient{Algorithm: gojose.DIRECT, Key: b.key.Reveal()},
-		new(gojose.EncrypterOptions).WithHeader("purpose", purpose), plain)
+	return boxSuite.seal(b.key.Reveal(), new(gojose.EncrypterOptions).WithHeader("purpose", purpose), "", plain)
 }
 
 // Open is the inverse of [Box.Seal]. It returns [ErrOpen] unless this key sealed
@@ -79,10 +76,10 @@ func (b *Box) Open(purpose, sealed string) ([]byte, error) {
 		return nil, ErrOpen
 	}
 	c, ok := parseCompact(sealed)
-	if !ok || len(c.encryptedKey) != 0 {
+	if !ok || len(c.encryptedKey) != 0 || !boxSuite.Enc.fits(c) {
 		return nil, ErrOpen
 	}
-	return decrypt(gojose.DIRECT, b.key.Reveal(), sealed)
+	return boxSuite.open(b.key.Reveal(), sealed)
 }
 
 // boxHeader is the encoded protected header of a value sealed for purpose.
@@ -101,30 +98,4 @@ func checkPurpose(purpose string) error {
 		}
 	}
 	return nil
-}
-
-func encrypt(to gojose.Recipient, options *gojose.EncrypterOptions, plain []byte) (string, error) {
-	e, err := gojose.NewEncrypter(gojose.A256GCM, to, options)
-	if err != nil {
-		return "", fmt.Errorf("seal: %w", err)
-	}
-	object, err := e.Encrypt(plain)
-	if err != nil {
-		return "", fmt.Errorf("seal: %w", err)
-	}
-	return object.CompactSerialize()
-}
-
-// decrypt opens what has passed the checks of this package.
-func decrypt(alg gojose.KeyAlgorithm, key any, sealed string) ([]byte, error) {
-	object, err := gojose.ParseEncryptedCompact(sealed,
-		[]gojose.KeyAlgorithm{alg}, []gojose.ContentEncryption{gojose.A256GCM})
-	if err != nil {
-		return nil, ErrOpen
-	}
-	plain, err := object.Decrypt(key)
-	if err != nil || len(plain) > MaxPlain {
-		return nil, ErrOpen
-	}
-	return plain, nil
 }

@@ -13,10 +13,12 @@ const (
 )
 
 // compact is a JWE in compact serialization (RFC 7516 §7.1) whose five parts have
-// the one spelling and the sizes that A256GCM gives them.
+// their one spelling.
 type compact struct {
 	header       []byte // JSON, not looked at yet
 	encryptedKey []byte
+	iv, text     []byte
+	tag          []byte
 }
 
 func parseCompact(sealed string) (compact, bool) {
@@ -37,16 +39,15 @@ func parseCompact(sealed string) (compact, bool) {
 		}
 		parts[i] = part
 	}
-	if len(parts[2]) != nonceSize || len(parts[4]) != tagSize {
-		return compact{}, false
-	}
-	return compact{header: parts[0], encryptedKey: parts[1]}, true
+	return compact{parts[0], parts[1], parts[2], parts[3], parts[4]}, true
 }
 
-// header is the protected header of a value sealed to a public key. Other members
-// do not exist: whatever "zip", "crit", "p2c" or "apu" would ask for is refused.
+// header is the protected header of a value sealed to a key. Other members do not exist:
+// whatever "zip", "crit", "p2c" or "jku" would ask for is refused.
 type header struct {
 	alg, enc, kid string
+	typ, cty      string
+	apu, apv      string     // ECDH-ES only; base64url, mixed into the key (RFC 7518 §4.6.1)
 	epk           *ephemeral // ECDH-ES only
 }
 
@@ -60,8 +61,10 @@ func parseHeader(raw []byte) (header, bool) {
 	}
 	var h header
 	ok = members.text("alg", &h.alg) && members.text("enc", &h.enc)
-	if _, present := members["kid"]; present {
-		ok = ok && members.text("kid", &h.kid) && h.kid != ""
+	for name, into := range map[string]*string{"kid": &h.kid, "typ": &h.typ, "cty": &h.cty, "apu": &h.apu, "apv": &h.apv} {
+		if _, present := members[name]; present {
+			ok = ok && members.text(name, into) && *into != ""
+		}
 	}
 	if raw, present := members["epk"]; present {
 		delete(members, "epk")

@@ -1,9 +1,9 @@
 // Package seal hides values from everyone but a key's holder: JWE (RFC 7516) in
-// compact serialization, for Carnet's own use.
+// compact serialization.
 //
 // A [Box] seals under a master key, for one named purpose. A [Recipient] seals to
-// a public key and its [Opener] opens. A key has one key algorithm, and there is
-// one content encryption, A256GCM: a token chooses nothing. The cryptography is
+// a key and its [Opener] opens, both in one [Suite]: one key algorithm and one content
+// encryption. A token chooses nothing. The cryptography is
 // go-jose's; what reaches it has been taken apart here first, so that neither
 // compression, nor passwords (PBES2), nor RSA1_5, nor the JSON serialization, nor
 // a header we do not know ever gets that far. Values of which there are millions have

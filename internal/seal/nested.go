@@ -33,7 +33,7 @@ func NewNested(key crypto.PrivateKey) (*Nested, error) {
 	if !ok {
 		return nil, fmt.Errorf("no key to open with: %T is not RSA", key)
 	}
-	if _, err := algorithmOf(&k.PublicKey); err != nil {
+	if _, err := (Suite{}).of(&k.PublicKey); err != nil {
 		return nil, err
 	}
 	return &Nested{k}, nil

@@ -1,94 +1,125 @@
 package seal
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	gojose "github.com/go-jose/go-jose/v4"
 
 	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
-const minRSABits = 2048
-
-// Recipient seals to a public key. The key decides the algorithm: ECDH-ES for
-// P-256, P-384 and P-521, RSA-OAEP-256 for RSA. Safe for concurrent use.
+// Recipient seals to a key in one way. Safe for concurrent use.
 type Recipient struct {
-	alg gojose.KeyAlgorithm
-	kid string
-	key crypto.PublicKey
+	suite Suite
+	kid   string
+	key   any
 }
 
-// NewRecipient takes an *ecdsa.PublicKey or *rsa.PublicKey. The kid tells the
-// holder which key to open with; empty leaves it out.
-func NewRecipient(kid string, key crypto.PublicKey) (*Recipient, error) {
-	alg, err := algorithmOf(key)
+// NewRecipient takes an *ecdsa.PublicKey, an *rsa.PublicKey, or a secret.Bytes that both
+// sides have. The kid tells the holder which key to open with; empty leaves it out.
+func NewRecipient(s Suite, kid string, key any) (*Recipient, error) {
+	s, err := s.of(key)
 	if err != nil {
 		return nil, err
 	}
-	return &Recipient{alg, kid, key}, nil
+	return &Recipient{s, kid, material(key)}, nil
 }
 
-// Seal encrypts plain so that only the holder of the private key can read it.
-// It proves nothing about the sender.
+// Seal encrypts plain so that only the holder of the key's other half can read it.
+// It proves nothing about the sender, unless the key is a secret.
 func (r *Recipient) Seal(plain []byte) (string, error) {
-	if len(plain) > MaxPlain {
-		return "", ErrPlainSize
+	return r.suite.seal(r.key, nil, r.kid, plain)
+}
+
+// SealToken encrypts a signed token: then it is nested, and its header says so (RFC 7519 §5.2).
+func (r *Recipient) SealToken(token string) (string, error) {
+	if !isSigned(token) {
+		return "", errors.New("what to nest is not a signed token: three parts between dots")
 	}
-	return encrypt(gojose.Recipient{Algorithm: r.alg, Key: r.key, KeyID: r.kid}, nil, plain)
+	return r.suite.seal(r.key, new(gojose.EncrypterOptions).WithContentType("JWT"), r.kid, []byte(token))
 }
 
-// Opener opens what a [Recipient] of the same key and kid sealed. Safe for
-// concurrent use.
+// Opener opens in one way what was sealed to its key. Safe for concurrent use.
 type Opener struct {
-	alg gojose.KeyAlgorithm
-	kid string
-	key crypto.PrivateKey
+	suite Suite
+	kid   string
+	key   any
+	curve elliptic.Curve // of ECDH-ES
+	size  int            // of the encrypted key, in bytes
 }
 
-// NewOpener takes an *ecdsa.PrivateKey or *rsa.PrivateKey.
-func NewOpener(kid string, key crypto.PrivateKey) (*Opener, error) {
-	var public crypto.PublicKey
+// NewOpener takes an *ecdsa.PrivateKey, an *rsa.PrivateKey, or a secret.Bytes. A value may
+// name no kid but this one; without a kid it may name any.
+func NewOpener(s Suite, kid string, key any) (*Opener, error) {
+	o := &Opener{kid: kid, key: material(key)}
+	var half any // the one to seal with
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:
-		public = &k.PublicKey
+		half, o.curve = &k.PublicKey, k.Curve
 	case *rsa.PrivateKey:
-		public = &k.PublicKey
+		half, o.size = &k.PublicKey, k.Size()
+	case secret.Bytes:
+		half = k
 	default:
 		return nil, fmt.Errorf("no key to open with: %T", key)
 	}
-	alg, err := algorithmOf(public)
-	if err != nil {
+	var err error
+	if o.suite, err = s.of(half); err != nil {
 		return nil, err
 	}
-	return &Opener{alg, kid, key}, nil
+	if o.suite.Alg == ECDHESA256KW {
+		o.size = wrappedSize
+	}
+	return o, nil
 }
 
 // Open returns the plain bytes, or [ErrOpen].
 func (o *Opener) Open(sealed string) ([]byte, error) {
+	plain, _, err := o.open(sealed)
+	return plain, err
+}
+
+// OpenToken returns the signed token in a nested one, or [ErrOpen]. Nobody has checked its
+// signature, and whoever has the public key can have sealed it.
+func (o *Opener) OpenToken(sealed string) (string, error) {
+	plain, h, err := o.open(sealed)
+	if err != nil || !strings.EqualFold(h.cty, "JWT") || !isSigned(string(plain)) {
+		return "", ErrOpen
+	}
+	return string(plain), nil
+}
+
+func (o *Opener) open(sealed string) ([]byte, header, error) {
 	c, ok := parseCompact(sealed)
 	if !ok {
-		return nil, ErrOpen
+		return nil, header{}, ErrOpen
 	}
 	h, ok := parseHeader(c.header)
-	if !ok || h.alg != string(o.alg) || h.enc != string(gojose.A256GCM) || h.kid != o.kid {
-		return nil, ErrOpen
+	if !ok || !o.takes(h) || !o.suite.Enc.fits(c) || len(c.encryptedKey) != o.size {
+		return nil, header{}, ErrOpen
 	}
-	switch k := o.key.(type) {
-	case *ecdsa.PrivateKey:
-		ok = len(c.encryptedKey) == 0 && h.epk.on(k.Curve)
-	case *rsa.PrivateKey:
-		ok = len(c.encryptedKey) == k.Size() && h.epk == nil
+	plain, err := o.suite.open(o.key, sealed)
+	return plain, h, err
+}
+
+// takes reports whether a header asks for what o does, and nothing else.
+func (o *Opener) takes(h header) bool {
+	if h.alg != string(o.suite.Alg) || h.enc != string(o.suite.Enc) || o.kid != "" && h.kid != "" && h.kid != o.kid {
+		return false
 	}
-	if !ok {
-		return nil, ErrOpen
+	if !o.suite.Alg.agrees() {
+		return h.epk == nil && h.apu+h.apv == ""
 	}
-	return decrypt(o.alg, o.key, sealed)
+	_, okU := jose.Decode(h.apu)
+	_, okV := jose.Decode(h.apv)
+	return okU && okV && h.epk.on(o.curve)
 }
 
 // on reports whether e is a point of the curve other than infinity. A point of
@@ -107,19 +138,13 @@ func (e *ephemeral) on(curve elliptic.Curve) bool {
 	return err == nil
 }
 
-func algorithmOf(key crypto.PublicKey) (gojose.KeyAlgorithm, error) {
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		if _, err := k.ECDH(); err != nil {
-			return "", fmt.Errorf("key to seal to: %w", err)
-		}
-		return gojose.ECDH_ES, nil
-	case *rsa.PublicKey:
-		if k.N == nil || k.N.BitLen() < minRSABits {
-			return "", errors.New("key to seal to: RSA key is under 2048 bits")
-		}
-		return gojose.RSA_OAEP_256, nil
-	default:
-		return "", fmt.Errorf("no key to seal to: %T", key)
+// material is a key as go-jose takes it.
+func material(key any) any {
+	if shared, ok := key.(secret.Bytes); ok {
+		return shared.Reveal()
 	}
+	return key
 }
+
+// isSigned reports whether a token can be a JWS in compact serialization.
+func isSigned(token string) bool { return strings.Count(token, ".") == 2 }

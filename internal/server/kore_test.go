@@ -97,7 +97,7 @@ func TestPrivateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := seal.NewRecipient("", &key.PublicKey)
+	to, err := seal.NewRecipient(seal.Suite{}, "", &key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -254,7 +254,7 @@ func TestEncryptedAssertions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := seal.NewRecipient("", &key.PublicKey)
+	to, err := seal.NewRecipient(seal.Suite{}, "", &key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
