@@ -93,6 +93,9 @@ func (a Algorithm) Valid() bool { return a.scheme().family != unknown }
 // Symmetric reports whether who can verify can also sign.
 func (a Algorithm) Symmetric() bool { return a.scheme().family == mac }
 
+// RSA reports whether its keys are RSA keys, of which there are several sizes.
+func (a Algorithm) RSA() bool { f := a.scheme().family; return f == pkcs1 || f == pss }
+
 // curveByName returns the curve of a JWK's crv, nil if it is none of RFC 7518 §6.2.1.1.
 func curveByName(crv string) elliptic.Curve {
 	switch crv {

@@ -172,6 +172,21 @@ func NewImportedSecretKey(alg Algorithm, id string, secret []byte) (*Key, error)
 	return k.finish()
 }
 
+// GenerateRSA makes a new key of 2048 to 8192 bits for an RS or PS algorithm.
+func GenerateRSA(alg Algorithm, id string, bits int) (*Key, error) {
+	if !alg.RSA() {
+		return nil, mismatch(alg, "RSA")
+	}
+	if bits < minRSA || bits > maxRSA { // before it is searched for, which takes its time
+		return nil, malformed("key", fmt.Sprintf("RSA key of %d bits: must be %d to %d", bits, minRSA, maxRSA))
+	}
+	p, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		return nil, fmt.Errorf("generate %s key: %w", alg, err)
+	}
+	return NewKey(alg, id, p)
+}
+
 // Generate makes a new key: RSA of 2048 bits, the algorithm's curve, or a random
 // secret as long as the hash.
 func Generate(alg Algorithm, id string) (*Key, error) {
@@ -181,11 +196,7 @@ func Generate(alg Algorithm, id string) (*Key, error) {
 		_, _ = rand.Read(secret) // never fails (crypto/rand)
 		return NewSecretKey(alg, id, secret)
 	case pkcs1, pss:
-		p, err := rsa.GenerateKey(rand.Reader, minRSA)
-		if err != nil {
-			return nil, fmt.Errorf("generate %s key: %w", alg, err)
-		}
-		return NewKey(alg, id, p)
+		return GenerateRSA(alg, id, minRSA)
 	case ecdsaRS:
 		p, err := ecdsa.GenerateKey(curveByName(s.curve), rand.Reader)
 		if err != nil {

@@ -223,6 +223,27 @@ func TestSecretIsCopied(t *testing.T) {
 	}
 }
 
+func TestGenerateRSA(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []Algorithm{RS256, PS512} {
+		k, err := GenerateRSA(alg, "big", 3072)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if public, _ := k.Public().Crypto().(*rsa.PublicKey); public == nil || public.N.BitLen() != 3072 || k.ID() != "big" || k.Algorithm() != alg {
+			t.Errorf("GenerateRSA(%s) makes %v", alg, k)
+		}
+	}
+	for _, tc := range []struct {
+		alg  Algorithm
+		bits int
+	}{{ES256, 2048}, {HS256, 2048}, {"", 2048}, {RS256, 0}, {RS256, 1024}, {RS256, 2047}, {RS256, 8193}, {RS256, 1 << 30}} {
+		if _, err := GenerateRSA(tc.alg, "", tc.bits); err == nil {
+			t.Errorf("GenerateRSA(%q, %d) makes a key", tc.alg, tc.bits)
+		}
+	}
+}
+
 func TestGenerate(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []Algorithm{HS256, HS384, HS512, ES256, ES384, ES512, EdDSA} {

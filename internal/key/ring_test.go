@@ -3,6 +3,7 @@ package key
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"maps"
 	"slices"
@@ -185,6 +186,28 @@ func (b *bench) signedBy(name SetName, alg jose.Algorithm) string {
 func verifies(k *jose.Key, token string) bool {
 	var u jose.Unverified
 	return u.Parse(token) == nil && u.Verify(k) == nil
+}
+
+// A set's size is that of its next RSA key; the one that signs stays as it is.
+func TestRSABits(t *testing.T) {
+	t.Parallel()
+	spec := access()
+	spec.Algorithms = []jose.Algorithm{jose.RS256, jose.ES256}
+	b := newBench(t, spec)
+	spec.RSABits = 3072
+	bigger := b.another(masterKey(t, 1), spec)
+	b.must(bigger.Ensure(t.Context()))
+	b.must(bigger.Rotate(t.Context(), "access", RotateOptions{}))
+	var sizes []int
+	for _, k := range bigger.List("access") {
+		if public, ok := k.Public.Crypto().(*rsa.PublicKey); ok {
+			sizes = append(sizes, public.N.BitLen())
+		}
+	}
+	slices.Sort(sizes)
+	if diff := cmp.Diff([]int{2048, 3072}, sizes); diff != "" {
+		t.Errorf("sizes of RSA keys (-want +got):\n%s", diff)
+	}
 }
 
 func TestEnsureMakesWhatIsMissing(t *testing.T) {

@@ -217,7 +217,7 @@ func (r *Ring) generate(p *plan, spec *Spec, alg jose.Algorithm, active time.Tim
 	if err := r.holdsMaster(); err != nil {
 		return err
 	}
-	private, err := jose.Generate(alg, nextKid(spec, p.keys))
+	private, err := spec.newKey(alg, nextKid(spec, p.keys))
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
@@ -227,6 +227,14 @@ func (r *Ring) generate(p *plan, spec *Spec, alg jose.Algorithm, active time.Tim
 	}
 	p.add(k)
 	return nil
+}
+
+// newKey makes a private key of the set's kind.
+func (s *Spec) newKey(alg jose.Algorithm, kid string) (*jose.Key, error) {
+	if s.RSABits != 0 && alg.RSA() {
+		return jose.GenerateRSA(alg, kid, s.RSABits)
+	}
+	return jose.Generate(alg, kid)
 }
 
 // holdsMaster refuses on a node that cannot seal a private key.

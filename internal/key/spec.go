@@ -31,9 +31,14 @@ type Spec struct {
 	PublishAhead time.Duration // how long a key is published before it signs
 	Verification time.Duration // how long a key verifies after it signed last; or Forever
 
+	RSABits int // of new RSA keys: 2048, 3072 or 4096; zero: 2048
+
 	KidPrefix    string // kids are this and a number; empty: RFC 7638 thumbprints
 	IssuerPrefix string // of tokens whose issuer is prefix-device-timestamp; empty for other sets
 }
+
+// rsaSizes are those that the field uses: others are slower and no safer.
+var rsaSizes = []int{2048, 3072, 4096}
 
 var (
 	setNames = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -61,6 +66,7 @@ func (s *Spec) Validate() error {
 	check(s.Rotation == 0 || s.Rotation >= minRotation, "rotation", "must be 0s (by hand only) or at least 1m")
 	check(s.Rotation == 0 || s.Rotation > s.PublishAhead, "rotation", "must be longer than publish_ahead")
 	check(s.Verification > 0, "verification", "must be longer than the set's tokens live, or forever")
+	check(s.RSABits == 0 || slices.Contains(rsaSizes, s.RSABits), "rsa_bits", "must be 2048, 3072 or 4096")
 	check(prefixes.MatchString(s.KidPrefix), "kid_prefix", "must be at most 64 letters, digits, dots, _ and -")
 	check(prefixes.MatchString(s.IssuerPrefix), "issuer_prefix", "must be at most 64 letters, digits, dots, _ and -")
 	return errors.Join(found...)

@@ -53,6 +53,8 @@ func TestValidate(t *testing.T) {
 		"rotation under publish-ahead": {func(s *Spec) { s.Rotation = 10 * time.Minute }, []string{"rotation"}},
 		"no verification":              {func(s *Spec) { s.Verification = 0 }, []string{"verification"}},
 		"kid prefix with a space":      {func(s *Spec) { s.KidPrefix = "a b" }, []string{"kid_prefix"}},
+		"RSA keys that are too short":  {func(s *Spec) { s.RSABits = 1024 }, []string{"rsa_bits"}},
+		"RSA keys of an odd size":      {func(s *Spec) { s.RSABits = 2500 }, []string{"rsa_bits"}},
 		"issuer prefix with a slash":   {func(s *Spec) { s.IssuerPrefix = "a/b" }, []string{"issuer_prefix"}},
 		"several":                      {func(s *Spec) { s.Name, s.Verification = "", 0 }, []string{"name", "verification"}},
 	} {
