@@ -1,6 +1,8 @@
 import { Connection } from "./connection.ts";
 import { CarnetError } from "./error.ts";
 import { type Store, tabStorage } from "./memory.ts";
+import type { Encryption } from "./pin.ts";
+import { Sealer } from "./sealer.ts";
 import { bySocket } from "./socket.ts";
 import { byStream, either } from "./stream.ts";
 import { byTabs } from "./tabs.ts";
@@ -37,6 +39,12 @@ export interface Options {
   /** Where to keep what survives a reload, of this tab alone; null for nowhere. Left out: sessionStorage. */
   readonly storage?: Store | null | undefined;
   /**
+   * Encrypts what is said, for a bot that publishes a key: only the bot and this browser can read
+   * it. A server that shows another key than the page trusts is told nothing: the connection
+   * closes with key_refused. Messages have at most 20 KiB then, and answers come whole.
+   */
+  readonly encryption?: Encryption | undefined;
+  /**
    * The only way to connect, for tests. Left out: the browser's, and where that does not
    * get through, requests whose answers are streams.
    */
@@ -69,6 +77,7 @@ export function connect(options: Options): Connection {
     history: loadHistory === true ? HISTORY : Number(loadHistory),
     store: options.storage === undefined ? tabStorage() : options.storage ?? undefined,
     key,
+    sealer: options.encryption && new Sealer(bot, options.encryption, `${base} ${bot} `),
     signal: options.signal,
   });
 }

@@ -9,6 +9,7 @@ import { forget, type Memory, recall, remember, type Store } from "./memory.ts";
 import { newID, Outbox, type Pending, type Receipt, type Sent } from "./outbox.ts";
 import { Partials } from "./partials.ts";
 import { Past, type Range } from "./past.ts";
+import { MAX_SEALED, type Sealer } from "./sealer.ts";
 import { isBlock } from "./secure.ts";
 import { MAX_CONTEXT, type Message, type Page, type Refusal, type ServerFrame, unfit, type Welcome } from "./wire.ts";
 
@@ -23,6 +24,7 @@ export interface Settings extends LineSettings {
   readonly history: number;
   readonly store: Store | undefined;
   readonly key: string;
+  readonly sealer: Sealer | undefined;
 }
 
 /** So long may messages be without an answer, in milliseconds: no check of a session takes as long. */
@@ -41,7 +43,7 @@ interface Change {
 /** A conversation of one page with one bot, over as many sockets as it takes. */
 export class Connection extends Emitter<Events> {
   readonly #settings: Settings;
-  readonly #outbox = new Outbox();
+  readonly #outbox: Outbox;
   readonly #partials = new Partials();
   readonly #memory: Memory;
   readonly #line: Line;
@@ -50,6 +52,7 @@ export class Connection extends Emitter<Events> {
   #unanswered: ReturnType<typeof setTimeout> | undefined; // while messages are on their way
   #shown: string | undefined; // the conversation that the page has seen
   #historyDue: boolean;
+  #asked: number | undefined; // the message behind which others were missing, and were asked for
   #readTo = 0;
   #typedAt = 0;
   #context: Settings["context"]; // not told yet
@@ -61,18 +64,20 @@ export class Connection extends Emitter<Events> {
   constructor(settings: Settings) {
     super();
     this.#settings = settings;
+    const { sealer } = settings;
+    this.#outbox = new Outbox(sealer && MAX_SEALED);
     this.#historyDue = settings.history > 0;
     this.#context = settings.context;
     this.#memory = recall(settings.store, settings.key);
     for (const { id, body, blocked } of this.#memory.pending) this.#outbox.add(body, id, blocked);
-    this.#line = new Line(settings, {
+    this.#line = new Line(sealer ? { ...settings, dial: sealer.dial(settings.dial) } : settings, {
       hello: () => this.#hello(),
       frame: (f) => this.#hear(f),
       state: (s) => this.#changed(s),
       cut: () => this.#cut(),
       forget: () => this.#forget(),
     });
-    this.#past = new Past(settings.messagesURL, this.#line);
+    this.#past = new Past(settings.messagesURL, this.#line, sealer && ((c, m) => sealer.open(c, m)));
   }
 
   get state(): State {
@@ -180,9 +185,13 @@ export class Connection extends Emitter<Events> {
     this.#line.close(new CarnetError("closed", "the page closed the connection"));
   }
 
-  /** Closes, and drops all that this tab remembers of the conversation. Call it on sign-out. */
+  /**
+   * Closes, and drops all that this tab remembers of the conversation, and this browser's key
+   * to the encrypted messages of the user, if there is one. Call it on sign-out.
+   */
   forget(): void {
     this.close();
+    if (this.#memory.user) void this.#settings.sealer?.forget(this.#memory.user);
     forget(this.#settings.store, this.#settings.key);
   }
 
@@ -299,7 +308,8 @@ export class Connection extends Emitter<Events> {
   #deliver(m: Message): void {
     const cursor = this.#memory.cursor ?? 0;
     if (m.seq <= cursor) return;
-    if (m.seq > cursor + 1) { // never, says the protocol: then what is missing comes with the next socket
+    if (m.seq > cursor + 1 && this.#asked !== cursor) { // what is missing comes with the next socket, or is kept no more
+      this.#asked = cursor;
       return this.#line.renounce(`message ${cursor + 1} is missing`);
     }
     this.#memory.cursor = m.seq;

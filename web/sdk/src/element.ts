@@ -23,19 +23,21 @@ const passedOn = [
  *
  *     <carnet-chat url="https://carnet.example" bot="echo" assertion-url="/session"></carnet-chat>
  *
- * url left out is the page's own origin; label is the name to show in place of the bot's;
+ * bot-key, the thumbprint of the bot's key or several, encrypts all that is said, see
+ * Options.encryption; url left out is the page's own origin; label is the name to show in place of the bot's;
  * tabs is Options.tabs, merge Options.merge; lang says how days and times are written. It connects once it has
  * a bot and a way to get tokens: the property assertion, or assertion-url, an address of
  * the page's own that answers a POST with {"jwt": "…"}. All events of the connection leave
  * it, named carnet-state, carnet-message and so on.
  */
 export class CarnetChat extends HTMLElement {
-  static readonly observedAttributes = ["url", "bot", "assertion-url", "tabs", "label", "lang", "strings"];
+  static readonly observedAttributes = ["url", "bot", "bot-key", "assertion-url", "tabs", "label", "lang", "strings"];
 
   readonly #panel = h("div", { class: "panel", part: "panel" });
   readonly #avatar = h("div", { class: "avatar", part: "avatar", "aria-hidden": "true" });
   readonly #title = h("div", { class: "title", part: "title" });
   readonly #status = h("div", { class: "status", part: "status" });
+  readonly #privacy = h("div", { class: "privacy", part: "privacy", hidden: "" });
   readonly #seal = h("div", { class: "seal", part: "seal", role: "img", hidden: "" });
   readonly #banner = new Banner(() => this.#retry());
   readonly #transcript = new Transcript({
@@ -52,6 +54,7 @@ export class CarnetChat extends HTMLElement {
   readonly #look = (): void => this.#transcript.look();
   #assertion: Options["assertion"] | undefined;
   #context: Options["context"];
+  #encryption: Options["encryption"];
   #strings: Partial<Words> | undefined;
   #language = new Language();
   #connection: Connection | undefined;
@@ -62,7 +65,7 @@ export class CarnetChat extends HTMLElement {
   constructor() {
     super();
     this.#panel.append(
-      h("header", { part: "header" }, this.#avatar, h("div", { class: "names" }, this.#title, this.#status), this.#seal),
+      h("header", { part: "header" }, this.#avatar, h("div", { class: "names" }, this.#title, h("div", { class: "standing" }, this.#status, this.#privacy)), this.#seal),
       this.#banner.element, this.#transcript.element, this.#composer.element,
     );
     const root = this.attachShadow({ mode: "open" });
@@ -90,6 +93,16 @@ export class CarnetChat extends HTMLElement {
     this.#context = context;
   }
 
+  /** How to know the bot's key, see Options.encryption. Setting it connects anew; the attribute bot-key counts if it is not set. */
+  get encryption(): Options["encryption"] {
+    return this.#encryption;
+  }
+
+  set encryption(encryption: Options["encryption"]) {
+    this.#encryption = encryption;
+    this.#restart();
+  }
+
   /** Words in place of the English ones; also the attribute strings, as JSON. They count from here on. */
   get strings(): Partial<Words> | undefined {
     return this.#strings;
@@ -114,6 +127,7 @@ export class CarnetChat extends HTMLElement {
     document.addEventListener("visibilitychange", this.#look);
     this.#adopt("assertion");
     this.#adopt("context");
+    this.#adopt("encryption");
     this.#adopt("strings");
     this.#speak();
     this.#restart();
@@ -131,7 +145,7 @@ export class CarnetChat extends HTMLElement {
   }
 
   /** Takes over a property that the page set before this class was there. */
-  #adopt(name: "assertion" | "context" | "strings"): void {
+  #adopt(name: "assertion" | "context" | "encryption" | "strings"): void {
     if (!Object.hasOwn(this, name)) return;
     const value = this[name] as never;
     delete (this as Partial<CarnetChat>)[name];
@@ -145,6 +159,7 @@ export class CarnetChat extends HTMLElement {
     const name = this.getAttribute("label") ?? this.getAttribute("bot") ?? "";
     this.#avatar.textContent = initial(name);
     this.#title.textContent = name;
+    this.#privacy.replaceChildren(icon(lock), this.#language.say("encrypted", { name }));
     this.#transcript.speak(this.#language, name);
     this.#composer.language = this.#language;
     this.#show();
@@ -173,9 +188,14 @@ export class CarnetChat extends HTMLElement {
     const assertion = this.#assertion ?? assertionFrom(this.getAttribute("assertion-url"));
     const tabs = this.getAttribute("tabs") === "shared" ? "shared" : "own";
     if (!bot || !assertion) return;
+    const encryption = this.#encryption ?? pinFrom(this.getAttribute("bot-key"));
     this.#transcript.clear();
+    this.#transcript.encrypted = encryption !== undefined;
+    this.#privacy.hidden = encryption === undefined;
     try {
-      this.#connection = connect({ url, bot, assertion, tabs, context: this.#context, merge: this.hasAttribute("merge"), loadHistory: true });
+      this.#connection = connect({
+        url, bot, assertion, tabs, encryption, context: this.#context, merge: this.hasAttribute("merge"), loadHistory: true,
+      });
     } catch (error) {
       if (!CarnetError.is(error)) throw error;
       return this.#become({ name: "closed", reason: error });
@@ -277,6 +297,11 @@ function stringsFrom(json: string | null): Partial<Words> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Reads the attribute bot-key: thumbprints with blanks between them. None at all trusts no key. */
+function pinFrom(thumbprints: string | null): Options["encryption"] {
+  return thumbprints === null ? undefined : { thumbprint: thumbprints.split(/\s+/) };
 }
 
 /** Gets tokens from an address of the page's own. Its 401 and 403 are the end of the conversation. */

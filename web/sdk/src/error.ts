@@ -4,8 +4,10 @@ import type { Refusal } from "./wire.ts";
 export type Code =
   | "bad_url" // connect: url is not an http or https URL
   | "insecure_url" // connect: plain http to another machine
+  | "insecure_page" // connect: encryption in a page of plain http
+  | "key_refused" // the server shows another key of the bot than the page trusts
   | "bad_body" // send: the body is not JSON
-  | "too_large" // send: the body has more than 60 KiB of JSON
+  | "too_large" // send: the body has more than 60 KiB of JSON, or 20 KiB if it is to be encrypted
   | "queue_full" // send: too many messages are waiting already
   | "user_changed" // send: somebody else has signed in since
   | "not_open" // history: the conversation is not known yet

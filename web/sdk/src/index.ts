@@ -6,4 +6,5 @@ export type { Events, Secure, Session, State } from "./events.ts";
 export type { Store } from "./memory.ts";
 export type { Pending, Receipt, Sent } from "./outbox.ts";
 export type { Range } from "./past.ts";
+export type { Encryption } from "./pin.ts";
 export type { From, Message, Page, User } from "./wire.ts";

@@ -2,7 +2,7 @@ import { tokenFrom } from "./assertion.ts";
 import { backoff } from "./backoff.ts";
 import { CarnetError, refused } from "./error.ts";
 import type { State } from "./events.ts";
-import { type Dial, type End, type Hello, isFinal, Link } from "./link.ts";
+import { type Dial, type End, type Hello, isFinal, Link, UNTRUSTED } from "./link.ts";
 import { follow } from "./presence.ts";
 import { Renewal } from "./renewal.ts";
 import type { ClientFrame, ServerFrame } from "./wire.ts";
@@ -157,7 +157,7 @@ export class Line {
     const error = refusal ? refused(refusal) : new CarnetError(final ? "refused" : "disconnected", `the connection was closed (${code})`);
     const expired = welcomed && code === 4401; // a new token will do
     if (code === BARRED) this.#become({ name: "locked", reason: error });
-    else if (!final || expired || !welcomed && this.#handlers.forget()) this.#wait(error);
+    else if (!final || expired || !welcomed && code !== UNTRUSTED && this.#handlers.forget()) this.#wait(error);
     else this.close(error);
   }
 

@@ -9,6 +9,9 @@ const PONG_WITHIN = 10_000;
 /** The close code of a transport that nobody closed (RFC 6455 §7.1.5). */
 export const LOST = 1006;
 
+/** The close code of a transport that does not trust the other end: so it would be the next time. */
+export const UNTRUSTED = 4499;
+
 /**
  * Whether the next connection would end like the one that ended with code: the server
  * says so (4000 to 4499), or could not read a frame (1002) or take its size (1009,

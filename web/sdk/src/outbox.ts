@@ -38,7 +38,13 @@ export const CAPACITY = 100;
  */
 export class Outbox {
   readonly #items = new Map<string, Item>();
+  readonly #most: number;
   #held = false;
+
+  /** most is how many bytes of JSON a body may have. */
+  constructor(most = MAX_BODY) {
+    this.#most = most;
+  }
 
   get pending(): readonly Pending[] {
     return [...this.#items.values()].map(({ id, body, blocked }) => ({ id, body, blocked }));
@@ -126,11 +132,11 @@ export class Outbox {
   }
 
   #refusal(body: unknown): CarnetError | undefined {
-    switch (unfit(body, MAX_BODY)) {
+    switch (unfit(body, this.#most)) {
       case "bad_body":
         return new CarnetError("bad_body", "the body must be a value that JSON can carry, other than null");
       case "too_large":
-        return new CarnetError("too_large", `the body may have ${MAX_BODY} bytes of JSON`);
+        return new CarnetError("too_large", `the body may have ${this.#most} bytes of JSON`);
     }
     return this.#items.size < CAPACITY ? undefined : new CarnetError("queue_full", `${CAPACITY} messages are waiting already`);
   }

@@ -1,5 +1,5 @@
 import { CarnetError } from "./error.ts";
-import { decodePage, type Page } from "./wire.ts";
+import { decodePage, type Message, type Page } from "./wire.ts";
 
 /** How long the server may take for a page, in milliseconds. */
 const WITHIN = 15_000;
@@ -12,6 +12,9 @@ export interface Tokens {
   replace(): Promise<string>;
 }
 
+/** Makes a message readable that is not. */
+type Open = (conversation: string, m: Message) => Promise<Message>;
+
 export interface Range {
   /** Messages older than this one; left out, than any that came before. */
   readonly before?: number;
@@ -22,13 +25,15 @@ export interface Range {
 export class Past {
   readonly #url: (conversation: string) => string;
   readonly #tokens: Tokens;
+  readonly #open: Open | undefined;
   #conversation: string | undefined;
   #oldest = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(url: (conversation: string) => string, tokens: Tokens) {
+  constructor(url: (conversation: string) => string, tokens: Tokens, open?: Open) {
     this.#url = url;
     this.#tokens = tokens;
+    this.#open = open;
   }
 
   /** From here on the past is that of the conversation, before the message of that seq. */
@@ -58,7 +63,8 @@ export class Past {
       page = await fetchPage({ ...request, token: await this.#tokens.replace() });
     }
     if (end === this.#oldest && conversation === this.#conversation) this.#oldest = page.messages[0]?.seq ?? end;
-    return page;
+    const open = this.#open;
+    return open ? { ...page, messages: await Promise.all(page.messages.map((m) => open(conversation, m))) } : page;
   }
 }
 

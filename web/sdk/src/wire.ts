@@ -4,6 +4,8 @@
  * may trust.
  */
 
+import type { Unread } from "./jwe.ts";
+
 export const PROTOCOL = "carnet.v1";
 
 /** The most bytes of JSON that a message's body may have. */
@@ -28,6 +30,12 @@ export interface Message {
   readonly from: From;
   readonly body: unknown;
   readonly at: Date;
+  /**
+   * With Options.encryption: opened, so that the body is as its writer wrote it; elsewhere, since
+   * no key of this browser opens it; or broken, since it is damaged, or was made for another
+   * place. Left out, it was not sealed: anybody between may have read or written it.
+   */
+  readonly sealed?: "opened" | Unread;
 }
 
 /** A refusal as the server words it; retryAfter is in seconds. */
@@ -55,6 +63,8 @@ export interface Welcome {
   readonly expiresIn: number;
   /** Seconds of silence after which to ask whether the other end is still there. */
   readonly pingInterval: number;
+  /** The key that the bot publishes, as the server says: a JWK, or a token over one. */
+  readonly botKey?: unknown;
 }
 
 export type ServerFrame =
@@ -162,6 +172,7 @@ const decoders: { readonly [T in ServerFrame["type"]]: (f: Fields) => ServerFram
     session: string(f["session"]),
     expiresIn: seconds(f["expires_in"]),
     pingInterval: seconds(f["ping_interval"]),
+    ...maybe("botKey", f["bot_key"], (v) => v),
   }),
   message: (f) => ({ type: "message", message: message(f) }),
   ack: (f) => ({ type: "ack", id: string(f["id"]), seq: position(f["seq"]), at: time(f["at"]) }),

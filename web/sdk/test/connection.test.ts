@@ -235,6 +235,17 @@ describe("delivery", () => {
     expect(texts(b.messages)).toEqual(["one", "two"]);
   });
 
+  test("goes on behind a gap when what is missing is kept no more", async () => {
+    const b = await open();
+    b.server.keep({ text: "one" });
+    b.server.say({ text: "two" });
+    b.server.stored[0] = { type: "pong" }; // in its place
+    await pass(1);
+    b.server.say({ text: "three" });
+    expect(texts(b.messages)).toEqual(["two", "three"]);
+    expect(b.server.sockets.length).toBe(2);
+  });
+
   test("goes on if the server has lost messages", async () => {
     const b = await open();
     b.server.say({ text: "one" });

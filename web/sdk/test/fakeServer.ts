@@ -19,6 +19,8 @@ export class FakeServer {
   user: Frame = USER;
   expiresIn = 900;
   pingInterval = 25;
+  /** What the bot publishes for those who seal to it. */
+  botKey: unknown;
   /** How far the user has read elsewhere. */
   readTo = 0;
   /** Whether sockets open, hellos are welcomed, sends are stored and tokens taken by themselves. */
@@ -119,6 +121,7 @@ export class FakeServer {
     socket.tell({
       type: "welcome", conversation: this.conversation, user: this.user, last_seq: this.stored.length, read_seq: this.readTo,
       session: "sealed-1", expires_in: this.expiresIn, ping_interval: this.pingInterval,
+      bot_key: this.botKey, // undefined is left out
     });
     for (const m of this.stored.slice(hello["after"] ?? this.stored.length)) socket.tell(m);
   }

@@ -80,7 +80,7 @@ describe("the npm package", () => {
 });
 
 const good = `
-import { connect, CarnetError, type Connection, type Events, type Message, type Options, type Page, type Receipt, type State } from "${name}";
+import { connect, CarnetError, type Connection, type Encryption, type Events, type Message, type Options, type Page, type Receipt, type State } from "${name}";
 import { CarnetChat } from "${name}/chat";
 
 const options: Options = { url: "https://carnet.test", bot: "echo", assertion: async () => "t", tabs: "shared", loadHistory: 50 };
@@ -96,6 +96,9 @@ for (const { id, blocked } of chat.pending) if (blocked === "unauthorized" && ch
 const element: CarnetChat = document.createElement("carnet-chat");
 element.assertion = async () => "t";
 element.strings = { send: "Senden" };
+element.encryption = { thumbprint: ["a", "b"] };
+const pin: Encryption = { signedBy: { kty: "EC" } };
+connect({ ...options, encryption: pin }).on("message", ({ sealed }) => sealed === "elsewhere" || sealed === "broken");
 const connection: Connection | undefined = element.connection;
 try { off(); } catch (e) { if (CarnetError.is(e)) e.code; }
 export { receipt, page, kinds, connection };
@@ -127,6 +130,7 @@ describe("its types", { timeout: 60_000 }, () => { // a compiler runs for each
     [`import type { Connection } from "${name}"; declare const c: Connection; c.on("mesage", () => {});`, "mesage"],
     [`import type { Connection } from "${name}"; declare const c: Connection; c.on("message", (m) => { m.seq = 1; });`, "seq"],
     [`import type { Connection } from "${name}"; declare const c: Connection; c.emit("typing", { from: "bot" });`, "emit"],
+    [`import { connect } from "${name}"; connect({ url: "/", bot: "b", assertion: async () => "", encryption: {} });`, "Encryption"],
     [`import x from "${name}/dist/carnet.js"; x;`, "dist/carnet.js"],
   ])("refuse %s", (source, word) => {
     expect(check(source, "bundler")).toContain(word);

@@ -1,6 +1,7 @@
+import type { Unread } from "../jwe.ts";
 import type { From } from "../wire.ts";
 import { type Choice, contentOf } from "./content.ts";
-import { h } from "./dom.ts";
+import { h, icon, lock, unlocked } from "./dom.ts";
 import { anchor, markdown } from "./markdown.ts";
 import type { Language } from "./words.ts";
 
@@ -16,6 +17,9 @@ export interface Surroundings {
   pick(c: Choice): void;
 }
 
+/** In an encrypted conversation: it was not encrypted; or it was, and cannot be shown. */
+export type Seal = "clear" | Unread;
+
 /** One message as it is shown. */
 export class Bubble {
   readonly element: HTMLElement;
@@ -26,6 +30,7 @@ export class Bubble {
   readonly #text: HTMLElement;
   readonly #words = h("div", { class: "words", dir: "auto" }); // its direction is not that of the bubble's corners
   readonly #extras = h("div", { class: "extras" });
+  readonly #mark = h("div", { class: "mark", part: "mark" });
   readonly #meta = h("div", { class: "meta", part: "meta" });
   #spoken = "";
 
@@ -36,7 +41,7 @@ export class Bubble {
     this.#text = h("div", { class: "text", part: `bubble bubble-${from}` }, this.#words);
     this.element = h(
       "div", { class: `message ${from}` },
-      h("span", { class: "hidden" }, `${around.name}: `), this.#text, this.#extras, this.#meta,
+      h("span", { class: "hidden" }, `${around.name}: `), this.#text, this.#extras, this.#mark, this.#meta,
     );
   }
 
@@ -45,8 +50,15 @@ export class Bubble {
     return this.#spoken;
   }
 
-  /** Shows a body. What the user wrote stays as it was written. */
-  show(body: unknown): void {
+  /** Shows a body. What the user wrote stays as it was written. seal is what there is to say of how it came. */
+  show(body: unknown, seal?: Seal): void {
+    if (seal) this.element.dataset["seal"] = seal;
+    this.#mark.replaceChildren(...seal ? [icon(seal === "clear" ? unlocked : lock), this.#around.language.say(seal)] : []);
+    if (seal && seal !== "clear") {
+      this.#text.hidden = true;
+      this.#spoken = this.#mark.textContent;
+      return;
+    }
     const { text, buttons, images, replies } = contentOf(body);
     const nothing = text === "" && buttons.length + images.length + replies.length === 0;
     this.#write(nothing ? this.#around.language.say("unreadable") : text);
@@ -54,7 +66,7 @@ export class Bubble {
       src: url, alt, part: "image", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer",
     })));
     if (buttons.length > 0) this.#extras.append(h("div", { class: "buttons" }, ...buttons.map((b) => this.#button(b))));
-    this.#spoken = [this.#words.textContent, ...images.map((i) => i.alt)].filter(Boolean).join(" ");
+    this.#spoken = [this.#words.textContent, ...images.map((i) => i.alt), this.#mark.textContent].filter(Boolean).join(" ");
   }
 
   /** Shows as much of an answer as there is. */

@@ -23,4 +23,5 @@ export function icon(path: string): SVGElement {
 export const arrowUp = "M12 19V5M5.5 11.5 12 5l6.5 6.5";
 export const arrowDown = "M12 5v14M5.5 12.5 12 19l6.5-6.5";
 export const lock = "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3";
+export const unlocked = "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 6.8-1.2";
 export const shield = "M12 3.5 5 6v5.5c0 4.5 3 7.5 7 9 4-1.5 7-4.5 7-9V6zM9 12l2.2 2.2L15 10.3";

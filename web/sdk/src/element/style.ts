@@ -46,6 +46,10 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 [data-state=open] .status::before { background: light-dark(#23936f, #4fcf9f); opacity: 1; }
 [data-state=waiting] .status::before, [data-state=locked] .status::before, [data-state=closed] .status::before { background: var(--_danger); opacity: 1; }
 
+.standing { display: flex; flex-wrap: wrap; gap: 0 .75rem; }
+.privacy { display: flex; align-items: center; gap: .25rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
+.privacy svg, .mark svg { flex: none; inline-size: .875rem; block-size: .875rem; }
+
 .banner:not(:empty) { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding: .5rem 1.125rem; font-size: .875rem; background: color-mix(in oklab, var(--_danger) 9%, var(--_surface)); border-block-end: 1px solid var(--_line); }
 .banner button { flex: none; font-weight: 600; color: var(--_danger); padding: .25rem .5rem; margin-inline-end: -.5rem; border-radius: .5rem; }
 .banner button:hover { background: color-mix(in oklab, var(--_danger) 12%, transparent); }
@@ -92,6 +96,11 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 [data-state=partial] .words::after { content: ""; display: inline-block; inline-size: .5rem; block-size: 1em; margin-inline-start: .125rem; vertical-align: text-bottom; border-radius: .125rem; background: var(--_muted); animation: blink 1s infinite steps(2, jump-none); }
 [data-state=failed] .text { background: none; color: var(--_text); box-shadow: inset 0 0 0 1.5px var(--_danger); }
 [data-state=blocked] .text { background: none; color: var(--_text); outline: 1.5px dashed var(--_muted); outline-offset: -1.5px; }
+.mark:empty { display: none; }
+.mark { display: flex; align-items: center; gap: .25rem; font-size: .75rem; line-height: 1.4; color: var(--_muted); padding: .25rem .25rem 0; }
+[data-seal=elsewhere] .mark, [data-seal=broken] .mark { font-size: .875rem; max-inline-size: min(85%, 34rem); padding: .5rem .875rem; border-radius: var(--_radius); border: 1.5px dashed var(--_line); }
+[data-seal=broken] .mark { color: var(--_danger); border-color: currentColor; }
+.system .mark { padding: 0; }
 .meta { font-size: .75rem; line-height: 1.4; color: var(--_muted); padding: .25rem .25rem 0; font-variant-numeric: tabular-nums; }
 .message:not(.last, [data-state=pending], [data-state=failed], [data-state=blocked]) .meta, .system .meta, .meta:empty { display: none; }
 [data-state=failed] .meta { color: var(--_danger); }

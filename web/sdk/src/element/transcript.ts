@@ -1,7 +1,7 @@
 import type { Secure } from "../events.ts";
 import type { Pending } from "../outbox.ts";
 import type { From, Message } from "../wire.ts";
-import { Bubble } from "./bubble.ts";
+import { Bubble, type Seal } from "./bubble.ts";
 import { bodyOf, type Choice, contentOf } from "./content.ts";
 import { arrowDown, h, icon } from "./dom.ts";
 import { bodyFrom } from "./markup.ts";
@@ -51,6 +51,7 @@ export class Transcript {
   readonly #growing = new Map<string, Bubble>(); // answers being written
   #seq = 0;
   #following = true;
+  #encrypted = false;
   #typing: ReturnType<typeof setTimeout> | undefined;
   #stuck: ReturnType<typeof setTimeout> | undefined; // the answers that are being written
 
@@ -94,6 +95,11 @@ export class Transcript {
     this.#stopTyping();
   }
 
+  /** Whether messages should be encrypted: those that are not are marked. */
+  set encrypted(encrypted: boolean) {
+    this.#encrypted = encrypted;
+  }
+
   set more(more: boolean) {
     this.#earlier.hidden = !more;
   }
@@ -103,7 +109,7 @@ export class Transcript {
     const fromEnd = this.log.scrollHeight - this.log.scrollTop;
     const older = messages.map((m) => {
       const bubble = this.#bubble(m.from, m.at);
-      bubble.show(m.body);
+      bubble.show(m.body, this.#sealOf(m));
       bubble.stored(m.at);
       return bubble;
     });
@@ -128,7 +134,7 @@ export class Transcript {
     this.#growing.delete(m.id);
     if (m.from === "system") this.#wither(); // it says that an answer does not come
     else if (m.from === "bot" && this.#growing.size > 0) this.#wither(OVERTAKEN_FOR);
-    bubble.show(m.body);
+    bubble.show(m.body, this.#sealOf(m));
     bubble.stored(m.at);
     const next = this.#firstWaiting();
     if (!own || bubble.element.nextElementSibling !== next) this.#list.insertBefore(bubble.element, next);
@@ -253,6 +259,11 @@ export class Transcript {
 
   #nameOf(from: From): string {
     return { user: this.#language.say("you"), bot: this.#name, system: this.#language.say("notice") }[from];
+  }
+
+  #sealOf({ sealed }: Message): Seal | undefined {
+    if (sealed === "opened") return undefined;
+    return sealed ?? (this.#encrypted ? "clear" : undefined);
   }
 
   #bubble(from: From, at: Date): Bubble {
