@@ -3,6 +3,7 @@ GO        ?= go
 DATA      ?= data
 FUZZTIME  ?= 5s
 SOAK      ?= 10m
+PLAN_ROWS ?= 1000000
 BIN       := $(CURDIR)/.bin
 
 .PHONY: run test lint bench soak tools setup fmt unit web fuzz
@@ -33,8 +34,9 @@ fuzz: ## $(FUZZTIME) for each fuzz target
 lint: fmt ## the slow linters too; builds golangci-lint on first use
 	@scripts/lint
 
-soak: ## torment a node for $(SOAK) and look whether a message was lost; SEED=n chooses as that run did
-	@SOAK=$(SOAK) SEED=$(SEED) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/carnet
+soak: ## torment a node, and three, for $(SOAK) and look whether a message was lost; SEED=n chooses as that run did; then have PostgreSQL plan with $(PLAN_ROWS) rows
+	@SOAK=$(SOAK) SEED=$(SEED) $(GO) test -count=1 -timeout 0 -v -run '^Test(Cluster)?Soak$$' ./cmd/carnet
+	@PLAN_ROWS=$(PLAN_ROWS) $(GO) test -count=1 -timeout 0 -v -run '^TestPlans$$' ./internal/store/postgres
 
 bench: ## figures beside references of the same run; ONLY=regexp for a part
 	@scripts/setup-bench

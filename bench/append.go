@@ -97,6 +97,17 @@ func seedConversations(ctx context.Context, path string) (*sqlite.Store, func() 
 		cancel()
 		return errors.Join(<-ended, s.Close())
 	}
+	if err := addConversations(ctx, s); err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	return s, stop, nil
+}
+
+// addConversations adds the conversations.
+func addConversations(ctx context.Context, s interface {
+	AddConversation(ctx context.Context, c chat.Conversation, welcome bool) error
+},
+) error {
 	var wg sync.WaitGroup
 	var errs [appendProducers]error
 	for p := range appendProducers {
@@ -107,10 +118,7 @@ func seedConversations(ctx context.Context, path string) (*sqlite.Store, func() 
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, nil, errors.Join(err, stop())
-	}
-	return s, stop, nil
+	return errors.Join(errs[:]...)
 }
 
 func openProduct(ctx context.Context, path string) (appender, func() error, error) {
@@ -184,7 +192,7 @@ func (l *bareLoop) open(ctx context.Context, path string) (err error) {
 	l.message, err1 = l.db.PrepareContext(ctx,
 		`INSERT INTO messages (conversation, seq, id, sender, at, body) VALUES (?, ?, ?, 'user', ?, ?)`)
 	l.turn, err2 = l.db.PrepareContext(ctx,
-		`INSERT INTO turns (conversation, seq, bot, ready, attempt) VALUES (?, ?, 'echo', ?, 0)`)
+		`INSERT INTO turns (conversation, seq, bot, ready, attempt, hook_at, hook) VALUES (?, ?, 'echo', ?, 0, 0, '')`)
 	return errors.Join(err1, err2)
 }
 

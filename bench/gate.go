@@ -141,7 +141,7 @@ func measureBurst(ctx context.Context, dir string, report func(Result)) error {
 		start := time.Now()
 		tickets := make([]*securesession.Ticket, n)
 		for i, a := range asks {
-			tickets[i] = gate.Enter(a)
+			tickets[i] = gate.Enter(ctx, a)
 		}
 		for i, t := range tickets {
 			if err := t.Wait(ctx); err != nil {

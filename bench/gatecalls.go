@@ -83,6 +83,8 @@ func (w *witness) clock() time.Time { return time.Unix(1_780_000_000, w.now.Load
 
 func (w *witness) Revision() string { return strconv.Itoa(w.revision) }
 
+func (w *witness) Learn(context.Context) {}
+
 func (w *witness) Read(object json.RawMessage) (securesession.Inputs, bool) {
 	token := tokenIn(object)
 	return securesession.Inputs{"token": json.RawMessage(strconv.Quote(token))}, token == ""
@@ -140,7 +142,7 @@ func (w *witness) run(ctx context.Context, g *securesession.Gate, m moment) {
 	var tickets []*securesession.Ticket
 	w.mu.Lock()
 	for _, token := range m.tokens {
-		tickets = append(tickets, g.Enter(askFor(m.conversation, token)))
+		tickets = append(tickets, g.Enter(ctx, askFor(m.conversation, token)))
 	}
 	w.mu.Unlock()
 	for _, t := range tickets {

@@ -28,15 +28,25 @@ const legacyRows = 1_000_000
 func legacyGroup() group {
 	names := []string{"legacy/import", "legacy/file", "legacy/lookup", "legacy/memory"}
 	return group{names, func(ctx context.Context, report func(Result)) error {
-		rows := legacyRows
-		if text := os.Getenv("BENCH_LEGACY"); text != "" {
-			var err error
-			if rows, err = strconv.Atoi(text); err != nil || rows < 1000 {
-				return fmt.Errorf("BENCH_LEGACY must be a number of at least 1000")
-			}
+		rows, err := countOf("BENCH_LEGACY", legacyRows)
+		if err != nil {
+			return err
 		}
 		return withDir(func(dir string) error { return measureLegacy(ctx, dir, rows, report) })
 	}}
+}
+
+// countOf is what a variable says, a default without it.
+func countOf(variable string, otherwise int) (int, error) {
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1000 {
+		return 0, fmt.Errorf("%s must be a number of at least 1000", variable)
+	}
+	return n, nil
 }
 
 // legacyCache is the memory for credentials, in MiB. What is cold must not fit.

@@ -51,8 +51,8 @@ type node struct {
 }
 
 // startNode runs the real binary on a data directory of its own with a configuration
-// that has the listeners, unlimited rates and yaml.
-func startNode(ctx context.Context, dir, yaml string) (*node, error) {
+// that has the listeners, unlimited rates and yaml. environ is added to the environment.
+func startNode(ctx context.Context, dir, yaml string, environ ...string) (*node, error) {
 	bin, err := buildCarnet(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -73,6 +73,7 @@ func startNode(ctx context.Context, dir, yaml string) (*node, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, bin, "serve", "--config", n.config)
+	cmd.Env = append(os.Environ(), environ...)
 	n.process, err = start(ctx, cmd, addrs[2], "/readyz")
 	return n, err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -101,6 +102,7 @@ func startRedis(ctx context.Context) (string, error) {
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning")
 	cmd.Dir, cmd.Stderr = os.TempDir(), os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a run that fails exits before ctx has ended it
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}

@@ -116,8 +116,11 @@ func TestBusAway(t *testing.T) {
 			t.Errorf("%s: /readyz = %d %v, want the bus alone degraded", name, status, checks)
 		}
 		a.revoke("token", a.claimsOf(token)["jti"].(string))
+		route := fmt.Sprint("r", round)
+		a.route(route)
 		for _, n := range c.nodes {
 			soon(t, name+": refusing what was revoked elsewhere", 2*time.Second, func() bool { return n.admits(token) == http.StatusUnauthorized })
+			soon(t, name+": having the route that was added elsewhere", 2*time.Second, func() bool { return n.status(n.gateway+"/"+route) == http.StatusOK })
 		}
 		fault.end(c)
 		soon(t, name+": reached again", 10*time.Second, func() bool { _, checks := b.health(); return checks["bus"] == "ok" })

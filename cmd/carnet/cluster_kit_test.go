@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -55,7 +57,12 @@ gateway:
 // another in time they have from the bus.
 func newCluster(t *testing.T, count int, file string, environ ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, store: pgtest.Start(t), bus: redistest.Start(t)}
+	return newClusterOn(t, pgtest.Start(t), count, file, environ...)
+}
+
+func newClusterOn(t *testing.T, store *pgtest.Server, count int, file string, environ ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, store: store, bus: redistest.Start(t)}
 	at, err := c.store.Database("")
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +144,19 @@ func (n *node) admits(token string) int {
 	return n.status(n.gateway+"/demo", "Authorization", bearer(token))
 }
 
+// route adds a route to the gateway of all nodes, by the Admin API of one.
+func (n *node) route(name string) {
+	n.t.Helper()
+	secret, err := os.ReadFile(filepath.Join(n.data, "admin.secret"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	operator := bearer(strings.TrimSpace(string(secret)))
+	service := fmt.Sprintf(`{"name":%q,"url":%q}`, name, n.public+"/.well-known/jwks.json")
+	n.must(201, "POST", n.admin+"/services", service, "Authorization", operator)
+	n.must(201, "POST", n.admin+"/services/"+name+"/routes", fmt.Sprintf(`{"paths":["/%s"]}`, name), "Authorization", operator)
+}
+
 // soon waits for something that must come true within a time, and a little for a machine
 // that has more to do.
 func soon(t *testing.T, what string, within time.Duration, f func() bool) {
@@ -167,15 +187,15 @@ func (r *reader) connected(t *testing.T) (conn *gws.Conn, done chan struct{}) {
 }
 
 // wire passes connections on to a server. It can be cut, and then it is as if no packet
-// came through: nothing is closed, and nothing answers.
+// came through: nothing is closed, and nothing answers. It can be long, too.
 type wire struct {
 	listener net.Listener
-	to       string
 
 	mu    sync.Mutex
+	to    string
+	lag   time.Duration // of what goes through, in each direction
 	cut   bool
 	whole sync.Cond // not cut
-	conns map[net.Conn]struct{}
 }
 
 func newWire(t *testing.T, to string) *wire {
@@ -184,7 +204,7 @@ func newWire(t *testing.T, to string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{listener: l, to: to, conns: map[net.Conn]struct{}{}}
+	w := &wire{listener: l, to: to}
 	w.whole.L = &w.mu
 	go w.accept()
 	t.Cleanup(func() {
@@ -208,8 +228,7 @@ func (w *wire) accept() {
 
 func (w *wire) carry(near net.Conn) {
 	defer near.Close()
-	w.wait()
-	far, err := net.Dial("tcp", w.to)
+	far, err := net.Dial("tcp", w.wait())
 	if err != nil {
 		return
 	}
@@ -237,12 +256,34 @@ func (w *wire) copy(to, from net.Conn) {
 	}
 }
 
-func (w *wire) wait() {
+// wait lets what has come go on when it is time, to the server that it returns.
+func (w *wire) wait() (to string) {
+	w.mu.Lock()
+	lag := w.lag
+	w.mu.Unlock()
+	if lag > 0 {
+		<-time.After(lag)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.cut {
 		w.whole.Wait()
 	}
+	return w.to
+}
+
+// stretch makes the wire so long.
+func (w *wire) stretch(lag time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lag = lag
+}
+
+// lead has new connections go to another server.
+func (w *wire) lead(to string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.to = to
 }
 
 // snap cuts the wire, mend joins it.

@@ -38,6 +38,12 @@ func TestCluster(t *testing.T) {
 		soon(t, "refusing what was revoked elsewhere", time.Second, func() bool { return n.admits(token) == http.StatusUnauthorized })
 	}
 
+	// so with the configuration
+	b.route("added")
+	for _, n := range c.nodes {
+		soon(t, "having the route that was added elsewhere", time.Second, func() bool { return n.status(n.gateway+"/added") == http.StatusOK })
+	}
+
 	// a rotation on one node signs and verifies on all
 	d.carnet("keys", "rotate", "access")
 	for _, n := range c.nodes {

@@ -146,6 +146,11 @@ func (n *node) stop(sig os.Signal) int {
 		return 0
 	}
 	_ = n.cmd.Process.Signal(sig)
+	return n.exit()
+}
+
+// exit waits for the node's end and returns its exit code.
+func (n *node) exit() int {
 	err := n.cmd.Wait()
 	n.cmd = nil
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {

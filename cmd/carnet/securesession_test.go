@@ -19,6 +19,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/lxzan/gws"
+
+	"github.com/carnetproject/carnet/internal/observe/observetest"
 )
 
 // What must never leave the place that it belongs to.
@@ -30,6 +32,9 @@ const (
 	blockedText = "blocked-text-canary-8d2e"
 	detail      = "authorizer-detail-canary-77aa"
 )
+
+// securedFor is the interval of the tests' secure sessions.
+const securedFor = 2 * time.Second
 
 // authorizer is the example's, behind a proxy that counts the calls and may answer itself.
 type authorizer struct {
@@ -75,6 +80,15 @@ func newAuthorizer(t *testing.T) *authorizer {
 func (a *authorizer) secureNode(t *testing.T, more string) *node {
 	t.Helper()
 	n := newNode(t, "CARNET_LOG_LEVEL=debug")
+	n.file(a.secured(n) + more)
+	n.start()
+	return n
+}
+
+// secured is the configuration of a node whose bot echo takes messages of those alone whom
+// a lets in. The options of the bot's secure session may follow.
+func (a *authorizer) secured(n *node) string {
+	n.t.Helper()
 	n.secret("authorizer-key", apiKey+"\n")
 	connector := filepath.Join(n.data, "baas.json")
 	document := fmt.Sprintf(`{
@@ -84,10 +98,10 @@ func (a *authorizer) secureNode(t *testing.T, more string) *node {
 		"ResponseMapping": {}
 	}`, a.url+"/authorize")
 	if err := os.WriteFile(connector, []byte(document), 0o600); err != nil {
-		t.Fatal(err)
+		n.t.Fatal(err)
 	}
 	_, port, _ := strings.Cut(strings.TrimPrefix(a.url, "http://"), ":")
-	n.file(`
+	return `
 connectors: [` + connector + `]
 egress:
   allow: [127.0.0.1]
@@ -98,11 +112,9 @@ chat:
     echo:
       secure_session:
         connector: SecureSessionBaaS
-        interval: 2s
+        interval: ` + securedFor.String() + `
         error_message: Please sign in again.
-` + more)
-	n.start()
-	return n
+`
 }
 
 // customer is a socket, and all that came over it.
@@ -232,7 +244,8 @@ func (c *customer) wants(words ...string) {
 func TestSecureSession(t *testing.T) {
 	t.Parallel()
 	a := newAuthorizer(t)
-	n := a.secureNode(t, "        protect: [ingress, history]\n")
+	traces := observetest.New(t)
+	n := a.secureNode(t, "        protect: [ingress, history]\ntraces: {endpoint: \""+traces.URL+"\"}\n")
 	v := n.newVisitor()
 	hello := func(more string) string {
 		return fmt.Sprintf(`{"type":"hello","token":%q,"bot":"echo"%s}`, v.token, more)
@@ -315,13 +328,23 @@ func TestSecureSession(t *testing.T) {
 			t.Errorf("the metrics lack %s", want)
 		}
 	}
-	if !strings.Contains(n.log.String(), "blocked by secure session") {
-		t.Error("what was blocked is not in the log")
+	if log := n.log.String(); !strings.Contains(log, "blocked by secure session") || !strings.Contains(log, "trace_id=") {
+		t.Error("what was blocked is not in the log, or not in which trace")
 	}
 
 	n.stop(syscall.SIGTERM)
+	results := map[string]int{}
+	for _, s := range traces.Spans()["chat send > secure session"] {
+		results[s.Attributes["carnet.result"]+" "+s.Attributes["carnet.reason"]]++
+	}
+	for _, want := range []string{"allow ", "deny credential_missing", "deny unauthorized", "fail temporarily_unavailable"} {
+		if results[want] == 0 {
+			t.Errorf("no trace tells of %q, but of %v", want, results)
+		}
+	}
 	places := map[string]string{
-		"the log": n.log.String(), "the metrics": metrics.text, "frames": c.said() + again.said() + late.said(),
+		"the traces": traces.Raw(),
+		"the log":    n.log.String(), "the metrics": metrics.text, "frames": c.said() + again.said() + late.said(),
 		"answers": refused.text + frames.text, "the store": n.stored(),
 	}
 	for place, text := range places {

@@ -35,17 +35,32 @@ func (n tormented) Resume() error { return n.cmd.Process.Signal(syscall.SIGCONT)
 // SEED repeats what chance has chosen.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
+	n := newNode(t, soakEnviron()...)
+	soaked(t, soak.Config{
+		Faults: 16 * time.Second, Calm: 9 * time.Second, Kills: 1500 * time.Millisecond, // a killed node's turns are taken over after 15 s
+		Nodes: []soak.Node{tormented{n}},
+	}, []*node{n})
+}
+
+// soakEnviron is what nodes need to be soaked: nobody is refused for coming often, and
+// tokens expire while they are used.
+func soakEnviron() []string {
+	return []string{
+		"CARNET_LOG_LEVEL=error", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none",
+		"CARNET_CHAT_CONNECTIONS_PER_IP=100000", "CARNET_CHAT_CONNECTS_PER_IP=none", "CARNET_CHAT_SENDS_PER_USER=none",
+		"CARNET_TOKENS_STS_TTL=6s",
+	}
+}
+
+// soaked runs a soak over nodes, which have not been started.
+func soaked(t *testing.T, c soak.Config, nodes []*node) {
+	t.Helper()
+	c.Seed, c.Log = rand.Uint64(), t.Logf
 	if text := os.Getenv("SEED"); text != "" {
 		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+		if c.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatalf("SEED: %v", err)
 		}
-	}
-	c := soak.Config{
-		Faults: 16 * time.Second, Calm: 9 * time.Second, Kills: 1500 * time.Millisecond, // a killed node's turns are taken over after 15 s
-		Seed: seed, Log: t.Logf,
-		BotSecret: botSecret, BotToken: "a-token-for-pushes-0123456789",
 	}
 	if text := os.Getenv("SOAK"); text != "" {
 		d, err := time.ParseDuration(text)
@@ -54,19 +69,17 @@ func TestSoak(t *testing.T) {
 		}
 		c.Faults, c.Calm, c.Kills, c.Patience = d, min(d/2, 15*time.Second), 12*time.Second, 3*time.Minute
 	}
-	n := newNode(t, "CARNET_LOG_LEVEL=error", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none",
-		"CARNET_CHAT_CONNECTIONS_PER_IP=100000", "CARNET_CHAT_CONNECTS_PER_IP=none", "CARNET_CHAT_SENDS_PER_USER=none",
-		"CARNET_TOKENS_STS_TTL=6s")
-	n.secret("bot", c.BotSecret)
-	n.secret("push", c.BotToken)
-	credentials := n.credentials("soak", "--identity", "trusted")
+	c.BotSecret, c.BotToken = botSecret, "a-token-for-pushes-0123456789"
+	credentials := nodes[0].credentials("soak", "--identity", "trusted")
 	c.App, c.Secret = credentials["client_id"], credentials["client_secret"]
-	c.Nodes = []soak.Node{tormented{n}}
 	run, err := soak.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.file(`
+	for _, n := range nodes {
+		n.secret("bot", c.BotSecret)
+		n.secret("push", c.BotToken)
+		n.file(`
 chat:
   bots:
     ` + soak.BotName + `:
@@ -78,6 +91,7 @@ chat:
       give_up_after: 1h
       attempts: 1000
 `)
+	}
 	record, err := run.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +105,7 @@ chat:
 		t.Error(w)
 	}
 	if t.Failed() {
-		t.Errorf("SEED=%d", seed)
+		t.Errorf("SEED=%d", c.Seed)
 	}
 }
 

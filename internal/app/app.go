@@ -41,8 +41,17 @@ type App struct {
 	SessionAlgorithm jose.Algorithm // of session tokens; HS*: signed with the newest secret
 	AccessAlgorithm  jose.Algorithm // of access tokens
 	Scopes           []string       // what it may ask for by client_credentials
+	Claims           string         // JSON template of what its own tokens say more; see ExpandClaims
+
+	Grants       []Grant  // that it may use; empty: those of its kind, see May
+	RedirectURIs []string // where people are sent back to after they signed in; see Redirects
+	FirstParty   bool     // of the operator's own: people are not asked whether they consent
+	UserScopes   []string // of their scopes, those that people may grant it
+	Audiences    []string // that it answers for as a resource server; empty: the deployment's own
+	Targets      []string // audiences that it may ask tokens for, besides the deployment's own
 
 	Secrets []Secret // any valid one authenticates, the newest valid one signs
+	Keys    []Key    // any valid one authenticates, and signs assertions
 }
 
 // Secret is one client secret. Two may be valid at once, so that a rotation

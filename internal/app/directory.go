@@ -7,12 +7,14 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/secret"
@@ -33,14 +35,17 @@ type box interface {
 	Open(purpose, sealed string) ([]byte, error)
 }
 
-// Config requires all but HasConnector and Clock.
+// Config requires all but HasConnector, Fetch and Clock.
 type Config struct {
 	Store  store
 	Box    box
 	Signed Signed
 	// HasConnector tells whether there is an API connector of that alias; nil: any is.
 	HasConnector func(alias string) bool
-	Clock        func() time.Time // nil: time.Now
+	// Fetch makes the client that fetches the keys which an app publishes at a host; nil:
+	// the standard library's.
+	Fetch func(host string) *http.Client
+	Clock func() time.Time // nil: time.Now
 }
 
 // Signed is what the key sets sign, of each kind of token. The first is the default.
@@ -57,18 +62,24 @@ type Directory struct {
 	clock  func() time.Time
 	signed Signed
 	has    func(alias string) bool
+	fetch  func(host string) *http.Client
+	keys   *keySource
 	latest atomic.Pointer[snapshot]
 	change sync.Mutex // held from a read or write of the store to the snapshot of it
 }
 
 // New returns an empty directory; Load fills it.
 func New(c Config) *Directory {
-	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock, signed: c.Signed, has: c.HasConnector}
+	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock, signed: c.Signed, has: c.HasConnector, fetch: c.Fetch}
+	d.keys = &keySource{d: d, remote: map[location]*carnet.Remote{}}
 	if d.clock == nil {
 		d.clock = time.Now
 	}
 	if d.has == nil {
 		d.has = func(string) bool { return true }
+	}
+	if d.fetch == nil {
+		d.fetch = func(string) *http.Client { return http.DefaultClient }
 	}
 	d.latest.Store(newSnapshot(nil))
 	return d

@@ -40,6 +40,13 @@ type Registration struct {
 	SessionAlgorithm jose.Algorithm
 	AccessAlgorithm  jose.Algorithm
 	Scopes           []string
+	Claims           string
+	Grants           []Grant
+	RedirectURIs     []string
+	FirstParty       bool
+	UserScopes       []string
+	Audiences        []string
+	Targets          []string
 }
 
 func (r Registration) withDefaults(s Signed) Registration {
@@ -91,15 +98,20 @@ func (r Registration) validate(s Signed) error {
 	if r.Public && len(r.Scopes) > 0 {
 		bad("scopes", "are for apps with a secret: a public app acts for its users alone, with theirs")
 	}
-	if len(r.Scopes) > maxScopes {
-		bad("scopes", "may be %d at most", maxScopes)
+	validateScopes("scopes", r.Scopes, bad)
+	r.validateClient(bad)
+	return errors.Join(errs...)
+}
+
+func validateScopes(field string, scopes []string, bad func(field, format string, args ...any)) {
+	if len(scopes) > maxScopes {
+		bad(field, "may be %d at most", maxScopes)
 	}
-	for i, s := range r.Scopes {
+	for i, s := range scopes {
 		if !scopeToken(s) {
-			bad(fmt.Sprintf("scopes[%d]", i), `%q must be 1 to %d printable ASCII characters without blank, " and \`, s, maxScope)
+			bad(fmt.Sprintf("%s[%d]", field, i), `%q must be 1 to %d printable ASCII characters without blank, " and \`, s, maxScope)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // validateConnector wants what the mode Connector needs, and of that mode alone.
@@ -142,6 +154,8 @@ func (a *App) registration() Registration {
 		Name: a.Name, Public: a.Public, Identity: a.Identity, TrustedNetworks: a.TrustedNetworks,
 		Connector: a.Connector, Cookies: a.Cookies, Origins: a.Origins,
 		Audience: a.Audience, SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
+		Claims: a.Claims, Grants: a.Grants, RedirectURIs: a.RedirectURIs, FirstParty: a.FirstParty,
+		UserScopes: a.UserScopes, Audiences: a.Audiences, Targets: a.Targets,
 	}
 }
 
@@ -150,6 +164,8 @@ func (r Registration) settle(a *App) {
 	a.Name, a.Public, a.Identity, a.TrustedNetworks, a.Origins = r.Name, r.Public, r.Identity, r.TrustedNetworks, r.Origins
 	a.Connector, a.Cookies = r.Connector, r.Cookies
 	a.Audience, a.SessionAlgorithm, a.AccessAlgorithm, a.Scopes = r.Audience, r.SessionAlgorithm, r.AccessAlgorithm, r.Scopes
+	a.Claims, a.Grants, a.RedirectURIs, a.FirstParty = r.Claims, r.Grants, r.RedirectURIs, r.FirstParty
+	a.UserScopes, a.Audiences, a.Targets = r.UserScopes, r.Audiences, r.Targets
 }
 
 func printable(s string) bool {

@@ -60,6 +60,14 @@ func (a *Authorizer) Revision() string {
 	return a.provider.Revision() + " " + a.api.Revision()
 }
 
+// Learn implements [securesession.Authorizer]. What cannot be had is for the calls to say.
+func (a *Authorizer) Learn(ctx context.Context) {
+	_, _, _ = a.credentials(ctx)
+	if a.api != nil {
+		a.api.Learn(ctx)
+	}
+}
+
 // Read implements [securesession.Authorizer].
 func (a *Authorizer) Read(object json.RawMessage) (securesession.Inputs, bool) {
 	hint := shown(object)

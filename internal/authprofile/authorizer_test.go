@@ -325,6 +325,35 @@ func TestConnector(t *testing.T) {
 	}
 }
 
+// TestRevision: what was found stands until the profile, or the client's secret in use, is
+// another one.
+func TestRevision(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil)
+	a := d.authorizer(t)
+	seen := map[string]bool{a.Revision(): true}
+	step := func(name string, changes bool, act func()) {
+		t.Helper()
+		act()
+		if seen[a.Revision()] == changes {
+			t.Errorf("%s: the revision changes: %t, want %t", name, !changes, changes)
+		}
+		seen[a.Revision()] = true
+	}
+	d.vault.rotate("1")
+	step("not looked for yet", false, func() {})
+	step("learnt", true, func() { a.Learn(t.Context()) })
+	hint := d.signedIn(t)
+	step("used", false, func() { want(t, "signed in", check(t, a, ann, hint), securesession.Yes) })
+	d.vault.rotate("2")
+	step("not used yet", false, func() { want(t, "signed in", check(t, a, ann, hint), securesession.Yes) })
+	step("rotated", true, func() { d.signedIn(t) })
+	public := newDesk(t, func(p *Profile) { p.Secret = "" }).authorizer(t)
+	if r := public.Revision(); r != public.Profile.Revision() {
+		t.Errorf("without a secret: %q", r)
+	}
+}
+
 // TestNothingIsTold goes through every outcome, and looks at all that leaves the package.
 func TestNothingIsTold(t *testing.T) {
 	t.Parallel()

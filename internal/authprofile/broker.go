@@ -31,6 +31,8 @@ const (
 // resolver finds the clients' secrets.
 type resolver interface {
 	Resolve(ctx context.Context, ref string) (secret.Bytes, error)
+	// Version is that of what was last found, without asking anybody; empty if nothing was.
+	Version(ref string) string
 }
 
 // Config requires all but Guard, Roots and Clock.

@@ -260,13 +260,31 @@ func (i *issuer) give(answer map[string]any, refresh bool) {
 	}
 }
 
-// vault has the client's secret.
-type vault struct{}
+// vault has the client's secret, and its version once somebody has asked for it.
+type vault struct {
+	mu             sync.Mutex
+	latest, looked string
+}
 
-func (vault) Resolve(_ context.Context, ref string) (secret.Bytes, error) {
+func (v *vault) Version(string) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.looked
+}
+
+func (v *vault) rotate(version string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.latest = version
+}
+
+func (v *vault) Resolve(_ context.Context, ref string) (secret.Bytes, error) {
 	if ref != "srn:vault::acme:secretdoc:client" {
 		return secret.Bytes{}, fault.New(fault.NotFound, "no such secret")
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.looked = v.latest
 	return secret.FromString(fmt.Sprintf(`{"secret":%q}`, clientSecret)), nil
 }
 
@@ -277,6 +295,7 @@ type desk struct {
 	*Broker
 	issuer  *issuer
 	shelf   *shelf
+	vault   *vault
 	profile *Profile
 	policy  *securesession.Policy
 
@@ -289,7 +308,7 @@ func newDesk(t *testing.T, edit func(*Profile)) *desk {
 	t.Helper()
 	d := &desk{
 		issuer: newIssuer(t), shelf: &shelf{signIns: map[[32]byte]SignIn{}, grants: map[securesession.Key]Grant{}},
-		now: time.Unix(1_800_000_000, 0), policy: &securesession.Policy{Alias: "Bank", Success: []int{200}, Timeout: time.Second},
+		vault: &vault{}, now: time.Unix(1_800_000_000, 0), policy: &securesession.Policy{Alias: "Bank", Success: []int{200}, Timeout: time.Second},
 	}
 	d.profile = &Profile{
 		Alias: "Bank", Return: "https://bank.example/chat?lang=en", Client: "carnet", Secret: "srn:vault::acme:secretdoc:client",
@@ -305,7 +324,7 @@ func newDesk(t *testing.T, edit func(*Profile)) *desk {
 	}
 	d.Broker, err = New(Config{
 		Profiles: map[string]*Profile{"bank": d.profile, "other": d.profile}, Base: "https://carnet.example", Store: d.shelf,
-		Box: box, Secrets: vault{}, Guard: loopback, Clock: d.clock,
+		Box: box, Secrets: d.vault, Guard: loopback, Clock: d.clock,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -45,6 +46,14 @@ func newProvider(p *Profile, guard egress.Guard, c Config) *provider {
 		}
 	}
 	return v
+}
+
+// Revision changes with the document, and with the version of the client's secret.
+func (v *provider) Revision() string {
+	if v.Secret == "" {
+		return v.Profile.Revision()
+	}
+	return fmt.Sprintf("%s %q", v.Profile.Revision(), v.secrets.Version(v.Secret))
 }
 
 func (v *provider) close() {

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // ID is a bot's configured name, e.g. "echo".
@@ -50,6 +52,9 @@ type Turn struct {
 	Attempt      int             // how often it was leased, this time included
 	// Again is when a turn that had been given up was put back; zero if it never was.
 	Again time.Time
+	// Cause is what the turn was committed in. It is not stored: only the worker knows it
+	// that was hired for the turn.
+	Cause trace.Cause
 }
 
 // since is when the time began that the bot has for the turn.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 var (
@@ -23,10 +25,13 @@ const givenBackWithin = 2 * time.Second
 
 // answer calls the bot for a turn, and ends the turn or lets it be tried again.
 func (c *caller) answer(ctx context.Context, t Turn) {
+	ctx, span := trace.Start(trace.Because(ctx, t.Cause), "bot turn")
+	defer span.End()
 	err := errNoSurvivor
 	if t.Attempt <= c.Attempts {
 		err = c.call(ctx, t)
 	}
+	c.tell(ctx, span, t, err)
 	switch {
 	case err == nil, errors.Is(err, errLeaseLost):
 	case ctx.Err() != nil:
@@ -37,6 +42,40 @@ func (c *caller) answer(ctx context.Context, t Turn) {
 	default:
 		c.failed(ctx, t, err)
 	}
+}
+
+// tell says in a span how an attempt ended.
+func (c *caller) tell(ctx context.Context, span trace.Span, t Turn, err error) {
+	outcome := outcomeOf(ctx, err)
+	span.Set("carnet.bot", string(c.id))
+	span.Set("carnet.turn", string(t.Kind))
+	span.Count("carnet.attempt", t.Attempt)
+	span.Set("carnet.outcome", outcome)
+	if err != nil {
+		span.Fail(outcome)
+	}
+}
+
+// outcomeOf says in a word how an attempt ended.
+func outcomeOf(ctx context.Context, err error) string {
+	if err == nil {
+		return "answered"
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	final, _ := judge(err)
+	switch {
+	case errors.Is(err, errLeaseLost):
+		return "lease_lost"
+	case errors.Is(err, errTimeout):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "stopped"
+	case final:
+		return "refused"
+	}
+	return "failed"
 }
 
 // failed has the turn tried again, unless that is of no use or its time is over.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/egress"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // Endpoint is where a bot outside the process is called.
@@ -55,7 +56,14 @@ func newClient(e Endpoint) (*client, error) {
 
 // post sends body and gives the answer, if its status is 2xx, to read. The error says
 // whether another try is of use.
-func (c *client) post(ctx context.Context, body []byte, head func(http.Header), read func(*http.Response, io.Reader) error) error {
+func (c *client) post(ctx context.Context, body []byte, head func(http.Header), read func(*http.Response, io.Reader) error) (err error) {
+	ctx, span := trace.Call(ctx, "bot call")
+	defer func() {
+		if err != nil {
+			span.Fail(outcomeOf(ctx, err))
+		}
+		span.End()
+	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(string(body)))
 	if err != nil {
 		return &CallError{Final: true, Err: err}
@@ -67,11 +75,13 @@ func (c *client) post(ctx context.Context, body []byte, head func(http.Header), 
 	req.Header.Set("Accept", "application/json, application/x-ndjson, text/event-stream")
 	req.Header.Set("User-Agent", "Carnet")
 	head(req.Header)
+	trace.Inject(ctx, req.Header)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("call the bot: %w", egress.WithoutURL(err))
 	}
 	defer egress.Done(resp.Body, 4<<10)
+	span.Status(resp.StatusCode)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return refused(resp)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // maxReplies is how many messages one answer may have.
@@ -24,7 +25,9 @@ func (e *Engine) Reply(ctx context.Context, t bot.Turn, a bot.Answer) error {
 	if err != nil {
 		return err
 	}
-	ms, ended, err := e.c.Store.FinishTurn(ctx, t, drafts, a.Context, e.now())
+	within, span := trace.Start(ctx, storeAppend)
+	ms, ended, err := e.c.Store.FinishTurn(within, t, drafts, a.Context, e.now())
+	e.stored(ctx, span, err)
 	return e.finished(ctx, t, ms, ended, err)
 }
 
@@ -56,7 +59,9 @@ func (e *Engine) GiveUp(ctx context.Context, t bot.Turn, reason string) error {
 			Body: json.RawMessage(`{"text":"The bot could not answer this message."}`),
 		}}
 	}
-	ms, ended, err := e.c.Store.DropTurn(ctx, t, reason, drafts, e.now())
+	within, span := trace.Start(ctx, storeAppend)
+	ms, ended, err := e.c.Store.DropTurn(within, t, reason, drafts, e.now())
+	e.stored(ctx, span, err)
 	return e.finished(ctx, t, ms, ended, err)
 }
 
@@ -83,7 +88,6 @@ func (e *Engine) hint(ctx context.Context, id ID, ev event) {
 
 // finished tells of what the commit that ended a turn has added.
 func (e *Engine) finished(ctx context.Context, t bot.Turn, ms []Message, ended bool, err error) error {
-	e.storeTrouble.note(ctx, err)
 	if err == nil && ended {
 		e.party(t.Bot).owed.Add(-1)
 	}

@@ -67,8 +67,12 @@ func (r *room) hungriest() *Session {
 	return found
 }
 
-// takePage gives the sink as much of a page as its queue has room for.
+// takePage gives the sink as much of a page as its queue has room for. What is missing
+// before the page is kept no longer.
 func (s *Session) takePage(page []Message) {
+	if len(page) > 0 {
+		s.last = max(s.last, page[0].Seq-1)
+	}
 	free := s.sink.Free()
 	for _, m := range page {
 		if m.Seq == s.last+1 && free > 0 {

@@ -179,6 +179,39 @@ func TestReadsWhatFits(t *testing.T) {
 }
 
 // TestOnlyTheNext gives a session events in every disorder.
+// TestResumeBehindWhatIsGone resumes after a message, of which the next ones are not kept.
+func TestResumeBehindWhatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		gone  int
+		first int // that is heard
+	}{
+		"some of what was missed": {5, 6},
+		"all that was missed":     {8, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				id := fill(t, m, 8)
+				m.forget(id, int64(tc.gone))
+				n := start(t, m, newDirect(), func(c *Config) { c.Sweep = time.Hour })
+				h := hello
+				h.After = 2
+				_, k := n.open(t, h)
+				synctest.Wait()
+				grow(t, m, id, 1)
+				reads := m.count("after")
+				n.sweep(t.Context())
+				k.want(t, heardOf(tc.first, 9)...)
+				if got := m.count("after") - reads; got > 2 {
+					t.Errorf("%d reads for one message", got)
+				}
+			})
+		})
+	}
+}
+
 func TestOnlyTheNext(t *testing.T) {
 	t.Parallel()
 	for name, seqs := range map[string][]int64{

@@ -308,11 +308,13 @@ func (e *Engine) page(ctx context.Context, id ID, before int64, limit int) ([]Me
 	if limit <= 0 {
 		limit = DefaultPage
 	}
-	ms, err := e.c.Store.MessagesBefore(ctx, id, before, min(limit, MaxPage))
+	limit = min(limit, MaxPage)
+	ms, err := e.c.Store.MessagesBefore(ctx, id, before, limit+1) // the oldest ones may be gone, so it tells whether there is one more
 	if err != nil {
 		return nil, false, err
 	}
-	return ms, len(ms) > 0 && ms[0].Seq > 1, nil
+	first := max(0, len(ms)-limit)
+	return ms[first:], first > 0, nil
 }
 
 // publishTimeout bounds how long a bus that hangs holds up a conversation.

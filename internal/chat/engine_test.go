@@ -189,6 +189,23 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestHistoryIsCut has a store that keeps the newest ten messages.
+func TestHistoryIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		id := fill(t, m, 250)
+		m.forget(id, 240)
+		n := start(t, m, newDirect())
+		for limit, more := range map[int]bool{9: true, 10: false, 11: false} {
+			ms, got, err := n.History(t.Context(), ann, id, 0, limit)
+			if err != nil || got != more || len(ms) != min(limit, 10) || ms[len(ms)-1].Seq != 250 {
+				t.Errorf("History() of %d = %d messages, more %v, %v, want more %v", limit, len(ms), got, err, more)
+			}
+		}
+	})
+}
+
 func TestHistoryIsOnesOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

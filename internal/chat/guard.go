@@ -56,7 +56,7 @@ func (r *room) enter(ctx context.Context, batch []send) []Verdict {
 				verdicts[i] = settled{err}
 				continue
 			}
-			verdicts[i] = e.c.Gate.Enter(Ask{Conversation: &c, Message: s.draft.ID, Addr: s.session.addr})
+			verdicts[i] = e.c.Gate.Enter(ctx, Ask{Conversation: &c, Message: s.draft.ID, Addr: s.session.addr})
 		}
 	}
 	return verdicts

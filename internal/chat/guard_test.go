@@ -21,7 +21,7 @@ import (
 type gate func(ctx context.Context, a Ask) error
 
 func (gate) Guards(bot.ID) bool                                             { return true }
-func (g gate) Enter(a Ask) Verdict                                          { return pondering{g, a} }
+func (g gate) Enter(_ context.Context, a Ask) Verdict                       { return pondering{g, a} }
 func (gate) Protect(context.Context, Ask, securesession.Surface) error      { return nil }
 func (gate) Standing(context.Context, Ask) (n securesession.Notice, _ bool) { return n, false }
 func (gate) Forget(bot.ID, ID)                                              {}
@@ -52,7 +52,7 @@ func newSentry() *sentry {
 
 func (s *sentry) Guards(b bot.ID) bool { return b == echo && !s.off }
 
-func (s *sentry) Enter(a Ask) Verdict {
+func (s *sentry) Enter(_ context.Context, a Ask) Verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.entered = append(s.entered, fmt.Sprint(a.Message, " ", a.Addr, " ", string(a.Context)))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // maxBatch is how many messages of a conversation share a commit.
@@ -92,6 +93,10 @@ func (r *room) next() []send {
 // take brings in what may come in of a batch.
 func (r *room) take(ctx context.Context, batch []send) {
 	defer r.release(batch)
+	ctx, span := trace.Start(ctx, "chat send")
+	defer span.End()
+	span.Set("carnet.bot", string(r.with.bot))
+	span.Count("carnet.messages", len(batch))
 	if r.choosy() {
 		r.decide(ctx, batch)
 		return
@@ -110,6 +115,9 @@ func (r *room) commit(ctx context.Context, batch []send) {
 	worker := e.c.Hire(owes)
 	at := e.now()
 	ms, turn, err := r.append(ctx, drafts, at, worker.Until())
+	if turn != nil {
+		turn.Cause = trace.CauseOf(ctx)
+	}
 	worker.Answer(turn)
 	if err != nil {
 		r.refuse(ctx, batch, err)
@@ -134,14 +142,27 @@ func (r *room) commit(ctx context.Context, batch []send) {
 
 // append commits drafts, or gives up when that takes too long.
 func (r *room) append(ctx context.Context, drafts []Draft, at, until time.Time) ([]Message, *bot.Turn, error) {
-	within, cancel := context.WithTimeout(ctx, commitWithin)
+	within, span := trace.Start(ctx, storeAppend)
+	within, cancel := context.WithTimeout(within, commitWithin)
 	defer cancel()
 	ms, turn, err := r.engine.c.Store.AppendMessages(within, r.id, drafts, at, until)
-	r.engine.storeTrouble.note(ctx, err)
+	r.engine.stored(ctx, span, err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = busy("the message could not be stored in time")
 	}
 	return ms, turn, err
+}
+
+// storeAppend is the span of a commit that messages wait for.
+const storeAppend = "store append"
+
+// stored ends that span, and notes how the store fares.
+func (e *Engine) stored(ctx context.Context, s trace.Span, err error) {
+	e.storeTrouble.note(ctx, err)
+	if err != nil {
+		s.Fail(fault.KindOf(err).String())
+	}
+	s.End()
 }
 
 // refuse tells the senders of a batch that it was not let in. A message that was

@@ -262,11 +262,19 @@ func (m *memory) MessagesBefore(ctx context.Context, id ID, before int64, limit 
 
 func (m *memory) MessagesAfter(ctx context.Context, id ID, after int64, limit int) (ms []Message, err error) {
 	err = m.use(ctx, "after", id, func(r *record) error {
-		ms = slices.Clone(r.messages[min(after, r.LastSeq):])
+		ms = slices.DeleteFunc(slices.Clone(r.messages), func(m Message) bool { return m.Seq <= after })
 		ms = ms[:min(limit, len(ms))]
 		return nil
 	})
 	return ms, err
+}
+
+// forget deletes messages up to a number, as retention does.
+func (m *memory) forget(id ID, upTo int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.all[id]
+	r.messages = slices.DeleteFunc(r.messages, func(m Message) bool { return m.Seq <= upTo })
 }
 
 // What bot.Runner asks of a store.

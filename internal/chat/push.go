@@ -9,6 +9,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // PushContext is [Engine.SetServerContext] for the bot of a conversation. Another bot's is
@@ -54,8 +55,9 @@ func (e *Engine) Push(ctx context.Context, of bot.ID, to ID, id string, body jso
 		return Message{}, err
 	}
 	d := Draft{ID: cmp.Or(id, bot.NewReplyID()), From: FromBot, Body: body}
-	ms, _, err := e.c.Store.AppendMessages(ctx, to, []Draft{d}, e.now(), time.Time{})
-	e.storeTrouble.note(ctx, err)
+	within, span := trace.Start(ctx, storeAppend)
+	ms, _, err := e.c.Store.AppendMessages(within, to, []Draft{d}, e.now(), time.Time{})
+	e.stored(ctx, span, err)
 	if err != nil {
 		return Message{}, err
 	}

@@ -91,7 +91,7 @@ type Gate interface {
 	// Guards tells, at once, whether anything is to be asked about a bot.
 	Guards(b bot.ID) bool
 	// Enter takes a message, and returns at once.
-	Enter(a Ask) Verdict
+	Enter(ctx context.Context, a Ask) Verdict
 	// Protect returns nil to let who asks see what s is about. An error is as that of
 	// [Verdict.Wait].
 	Protect(ctx context.Context, a Ask, s securesession.Surface) error

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/server"
@@ -16,10 +18,12 @@ import (
 type appsCommand struct {
 	Add     appsAdd     `cmd:"" help:"Register an app and print its client id and secret."`
 	List    appsList    `cmd:"" help:"List the apps."`
+	Show    appsShow    `cmd:"" help:"Print all that is known of an app, but its secrets."`
 	Set     appsSet     `cmd:"" help:"Change what is said of an app; what is not named stays."`
 	Rotate  appsRotate  `cmd:"" help:"Give an app a new secret; the old ones stay good for a while."`
 	Disable appsDisable `cmd:"" help:"Refuse an app from now on."`
 	Enable  appsEnable  `cmd:"" help:"Let a disabled app in again."`
+	Keys    appsKeys    `cmd:"" help:"Public keys by which an app proves who it is."`
 }
 
 // appFlags say what an app is. Those that are not given are nil.
@@ -33,6 +37,13 @@ type appFlags struct {
 	SessionAlgorithm *jose.Algorithm `placeholder:"ALG" help:"Of session tokens; HS256 signs with the app's secret."`
 	AccessAlgorithm  *jose.Algorithm `placeholder:"ALG" help:"Of access tokens."`
 	Scopes           *[]string       `placeholder:"SCOPE,…" help:"What it may ask for by client_credentials."`
+	Claims           *string         `placeholder:"JSON" help:"What its own tokens say more, as in {\"org\": \"acme\", \"app\": \"$${client_id}\"}."`
+	Grants           *[]app.Grant    `placeholder:"GRANT,…" help:"What it may use of authorization_code, client_credentials, refresh_token, and of jwt-bearer and token-exchange, which are only for those that name them. Without: what fits."`
+	RedirectURIs     *[]string       `name:"redirect-uris" placeholder:"URI,…" help:"Where people are sent back to after they signed in, to the letter; on a loopback address the port may be another."`
+	FirstParty       *bool           `negatable:"" help:"It is your own: people are not asked whether they consent."`
+	UserScopes       *[]string       `placeholder:"SCOPE,…" help:"What people may grant it of their scopes."`
+	Audiences        *[]string       `placeholder:"AUD,…" help:"Audiences that it answers for: it may ask about tokens for them, and exchange them. Without: the deployment's own."`
+	Targets          *[]string       `placeholder:"AUD,…" help:"Other audiences that it may ask tokens for."`
 }
 
 // apply changes what is given.
@@ -46,6 +57,13 @@ func (f *appFlags) apply(r *app.Registration) {
 	set(&r.SessionAlgorithm, f.SessionAlgorithm)
 	set(&r.AccessAlgorithm, f.AccessAlgorithm)
 	set(&r.Scopes, f.Scopes)
+	set(&r.Claims, f.Claims)
+	set(&r.Grants, f.Grants)
+	set(&r.RedirectURIs, f.RedirectURIs)
+	set(&r.FirstParty, f.FirstParty)
+	set(&r.UserScopes, f.UserScopes)
+	set(&r.Audiences, f.Audiences)
+	set(&r.Targets, f.Targets)
 }
 
 func set[T any](member, given *T) {
@@ -68,7 +86,8 @@ func (appsAdd) Help() string {
 Examples:
   carnet apps add shop --origins https://shop.example --scopes orders.read
   carnet apps add bank --origins https://bank.example --identity connector --connector WhoIsIt --cookies sid
-  carnet apps add shop-page --public --origins https://shop.example`
+  carnet apps add shop-page --public --origins https://shop.example --redirect-uris https://shop.example/back
+  carnet apps add orders --grants client_credentials,token-exchange --targets https://stock.example`
 }
 
 // Run prints the credentials.
@@ -122,7 +141,15 @@ type appRow struct {
 	SessionAlgorithm jose.Algorithm `json:"session_algorithm"`
 	AccessAlgorithm  jose.Algorithm `json:"access_algorithm"`
 	Scopes           []string       `json:"scopes,omitempty"`
+	Claims           any            `json:"claims,omitempty"`
+	Grants           []app.Grant    `json:"grants"`
+	RedirectURIs     []string       `json:"redirect_uris,omitempty"`
+	FirstParty       bool           `json:"first_party,omitempty"`
+	UserScopes       []string       `json:"user_scopes,omitempty"`
+	Audiences        []string       `json:"audiences,omitempty"`
+	Targets          []string       `json:"targets,omitempty"`
 	Secrets          []secretRow    `json:"secrets"`
+	Keys             []publicKeyRow `json:"keys,omitempty"`
 }
 
 // secretRow tells of a secret what may be known.
@@ -153,12 +180,39 @@ func rowOfApp(a *app.App) appRow {
 		ID: a.ID, Name: a.Name, Public: a.Public, Disabled: a.Disabled, Created: moment(a.Created), Identity: a.Identity,
 		TrustedNetworks: a.TrustedNetworks, Connector: a.Connector, Cookies: a.Cookies, Origins: a.Origins, Audience: a.Audience,
 		SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
-		Secrets: []secretRow{},
+		RedirectURIs: a.RedirectURIs, FirstParty: a.FirstParty, UserScopes: a.UserScopes,
+		Audiences: a.Audiences, Targets: a.Targets, Secrets: []secretRow{},
+	}
+	if a.Claims != "" {
+		row.Claims = json.RawMessage(a.Claims)
+	}
+	for _, g := range app.Grants() {
+		if a.May(g) {
+			row.Grants = append(row.Grants, g)
+		}
 	}
 	for _, x := range a.Secrets {
 		row.Secrets = append(row.Secrets, secretRow{x.ID, moment(x.NotBefore), moment(x.NotAfter)})
 	}
+	for _, k := range a.Keys {
+		row.Keys = append(row.Keys, rowOfPublicKey(k))
+	}
 	return row
+}
+
+type appsShow struct {
+	ID app.ID `arg:"" help:"Client id."`
+}
+
+// Run prints the app as JSON.
+func (c appsShow) Run(s *shell) error {
+	return s.withCore(func(_ context.Context, core *server.Core) error {
+		a, ok := core.Apps.Find(c.ID)
+		if !ok {
+			return fault.Newf(fault.NotFound, "there is no app %q", c.ID)
+		}
+		return printJSON(s.Out, rowOfApp(a))
+	})
 }
 
 // stateWord is how tables show whether somebody is let in.

@@ -48,6 +48,7 @@ type commands struct {
 	Connectors  connectorsCommand  `cmd:"" help:"Look at and call API connectors."`
 	Turns       turnsCommand       `cmd:"" help:"Look at and retry what bots did not answer."`
 	Secrets     secretsCommand     `cmd:"" help:"Look at and change secrets."`
+	Store       storeCommand       `cmd:"" help:"Look at, migrate and copy the store."`
 	Import      importCommand      `cmd:"" help:"Take over what other products have."`
 	Export      exportCommand      `cmd:"" help:"Write what the gateway has for another one."`
 	Diff        diffCommand        `cmd:"" help:"Show what an import would change."`

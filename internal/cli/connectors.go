@@ -93,7 +93,7 @@ func (c connectorsRun) Run(s *shell) error {
 	}
 	in, err := connector.ParseInput(doc)
 	if err != nil {
-		return fault.BadField("--input", err.Error())
+		return fault.BadField("--input", "must be one JSON object, such as {\"token\":\"t\"}: "+err.Error())
 	}
 	if c.DryRun {
 		return c.prepare(s, in)
@@ -112,12 +112,15 @@ func (c connectorsRun) Run(s *shell) error {
 		if err := printJSON(s.Out, r); err != nil {
 			return err
 		}
+		if r.Err != nil && r.Err.Code == connector.SecretError {
+			s.note("carnet secrets check says why")
+		}
 		return outcomeOf(r)
 	})
 }
 
 func (c connectorsRun) unknown() error {
-	return fault.Newf(fault.NotFound, "there is no connector %q", c.Alias)
+	return fault.Newf(fault.NotFound, "there is no connector %q: carnet connectors list shows them", c.Alias)
 }
 
 func (c connectorsRun) prepare(s *shell, in connector.Input) error {

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/securesession"
 )
 
@@ -51,7 +53,7 @@ func (c importBot) Run(s *shell) error {
 	if err != nil {
 		return err
 	}
-	if err := c.check(cfg, name, doc); err != nil {
+	if err := errors.Join(c.check(cfg, name, doc), c.answers(cfg, name)); err != nil {
 		return err
 	}
 	d := document{"bot " + name, filepath.Join(filepath.Dir(s.configFile()), "bots", name+".json"), text}
@@ -64,9 +66,11 @@ func (c importBot) Run(s *shell) error {
 	if err := c.write(s, d); err != nil {
 		return err
 	}
+	if doc.Lifetime != 0 || doc.SessionTimeout != 0 {
+		s.note("a running node takes the policies of Handlers over when it is started again")
+	}
 	known := cfg.Chat.Bots[bot.ID(name)]
 	if known != nil && known.File != "" && sameFile(known.File, d.path) {
-		s.note("restart the node for it to count")
 		return nil
 	}
 	return c.explain(s, name, known)
@@ -100,8 +104,40 @@ func (c importBot) check(cfg *config.Config, name string, doc *config.BotDocumen
 			errs = append(errs, fault.Newf(fault.Invalid, "/SecureSessionConfig/ApiAlias there is no %s %q: carnet import connector takes one over", what, p.Alias))
 		}
 	}
-	if cfg.Chat.Bots[bot.ID(name)] == nil && c.Type == "" {
-		errs = append(errs, fault.Newf(fault.Invalid, "there is no bot %q: say who answers by --type and --url, or add it to chat.bots", name))
+	return errors.Join(errs...)
+}
+
+// answers wants to be told who answers, if the bot is new.
+func (c importBot) answers(cfg *config.Config, name string) error {
+	if cfg.Chat.Bots[bot.ID(name)] != nil {
+		if c.Type+c.URL+c.Secret != "" {
+			return fault.Newf(fault.Invalid, "the bot %q is there: --type, --url and --secret are for one that is new", name)
+		}
+		return nil
+	}
+	var errs []error
+	bad := func(flag, format string, args ...any) {
+		errs = append(errs, fault.BadField(flag, fmt.Sprintf(format, args...)))
+	}
+	outside := c.Type == "webhook" || c.Type == "openai"
+	u, err := url.Parse(c.URL)
+	switch {
+	case c.Type == "":
+		return fault.Newf(fault.Invalid, "there is no bot %q: say who answers by --type and --url, or add it to chat.bots", name)
+	case !outside && c.Type != "echo" && c.Type != "menu":
+		bad("--type", "must be webhook, openai, echo or menu")
+	case !outside && c.URL+c.Secret != "":
+		bad("--url", "is not for a bot of the type %s, and --secret neither", c.Type)
+	case outside && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http"):
+		bad("--url", "must be the http or https URL at which the bot answers")
+	}
+	if c.Type == "webhook" && c.Secret == "" {
+		bad("--secret", "must be the SRN of a secret to sign calls with, such as srn:vault::%s:secret:%s", cfg.Organization, name)
+	}
+	if c.Secret != "" {
+		if err := secret.CheckRef(c.Secret, cfg.Organization, secret.ForText); err != nil {
+			bad("--secret", "%s", fault.Public(err).Msg)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -112,10 +148,17 @@ func (c importBot) explain(s *shell, name string, known *config.Bot) error {
 	if file == "" {
 		file = configName
 	}
-	s.note("write into %s, and restart the node:", file)
+	then := ", and restart the node"
+	if known != nil {
+		then = ""
+	}
+	s.note("write into %s%s:", file, then)
 	var out strings.Builder
 	fmt.Fprintf(&out, "chat:\n  bots:\n    %s:\n", name)
 	members := [][2]string{{"type", c.Type}, {"url", c.URL}, {"secret", c.Secret}}
+	if c.Type == "openai" {
+		members = append(members, [2]string{"model", "the name of a model that url serves"})
+	}
 	if known != nil {
 		out.WriteString("      # what is there already\n")
 		members = nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,7 +156,7 @@ func readConnector(s *shell, cfg *config.Config, text []byte, at string) (d docu
 		Steps json.RawMessage `json:"steps"`
 		Type  any             `json:"type"`
 	}
-	opts := connector.Options{Organization: cfg.Organization, Insecure: cfg.Egress.AllowInsecure, Ports: cfg.Egress.Guard().Ports}
+	opts := cfg.ConnectorOptions()
 	var warnings []connector.Warning
 	switch read := json.Unmarshal(text, &has) == nil; {
 	case read && has.Steps != nil:
@@ -191,7 +192,7 @@ func readConnector(s *shell, cfg *config.Config, text []byte, at string) (d docu
 	return d, err
 }
 
-// pointed puts JSON pointers before what is wrong.
+// pointed says before what is wrong where it is, by JSON pointers.
 func pointed(at string, err error) error {
 	list := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself is meant
@@ -200,9 +201,7 @@ func pointed(at string, err error) error {
 	var errs []error
 	for _, err := range list {
 		public := fault.Public(err)
-		if where := at + public.Field; where != "" {
-			public.Msg = where + " " + public.Msg
-		}
+		public.Msg = cmp.Or(at+public.Field, "the document") + " " + public.Msg
 		errs = append(errs, fault.New(public.Kind, public.Msg))
 	}
 	return errors.Join(errs...)

@@ -44,6 +44,9 @@ Examples:
 
 // Run prints the SRN.
 func (c secretsPut) Run(s *shell) error {
+	if secret.IsRef(c.Name) {
+		return errWholeSRN
+	}
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		value, err := c.value(s)
 		if err != nil {
@@ -60,6 +63,8 @@ func (c secretsPut) Run(s *shell) error {
 		return err
 	})
 }
+
+var errWholeSRN = fault.BadField("name", "must be the name alone, which is the last part of an SRN")
 
 // value reads the value to its end; of a text that is typed, this is the end of a line.
 func (c secretsPut) value(s *shell) (secret.Bytes, error) {
@@ -147,6 +152,9 @@ Of a deleted version nobody gets the value again; without a version, the one bef
 
 // Run deletes what is there, after a question.
 func (c secretsDelete) Run(s *shell) error {
+	if secret.IsRef(c.Name) {
+		return errWholeSRN
+	}
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		all, err := core.Safe.List(ctx)
 		if err != nil {

@@ -16,6 +16,9 @@ type tokenCommand struct {
 	Decode  tokenDecode  `cmd:"" help:"Print what a token says, without believing it."`
 	Verify  tokenVerify  `cmd:"" help:"Verify a token and print its claims."`
 	Sign    tokenSign    `cmd:"" help:"Sign a token with a key of your own."`
+	Seal    tokenSeal    `cmd:"" help:"Encrypt standard input to a key."`
+	Open    tokenOpen    `cmd:"" help:"Decrypt what was sealed to a key of your own."`
+	Keygen  tokenKeygen  `cmd:"" help:"Make a key to seal to."`
 	Explain tokenExplain `cmd:"" help:"Tell which check of which route refuses a token, and why."`
 }
 

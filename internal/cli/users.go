@@ -1,22 +1,26 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/server"
+	"github.com/carnetproject/carnet/internal/token"
 	"github.com/carnetproject/carnet/internal/user"
 )
 
 type usersCommand struct {
-	Add     usersAdd     `cmd:"" help:"Add a person; the password is read from standard input."`
-	List    usersList    `cmd:"" help:"List the people."`
-	Set     usersSet     `cmd:"" help:"Change what a person's access tokens may carry."`
-	Disable usersDisable `cmd:"" help:"Refuse a person from now on."`
-	Enable  usersEnable  `cmd:"" help:"Let a disabled person in again."`
-	Passwd  usersPasswd  `cmd:"" help:"Set a new password, read from standard input, and sign the person out."`
-	Signout usersSignout `cmd:"" help:"End all sign-ins of a person: nothing is refreshed any more."`
+	Add      usersAdd      `cmd:"" help:"Add a person; the password is read from standard input."`
+	List     usersList     `cmd:"" help:"List the people."`
+	Set      usersSet      `cmd:"" help:"Change what a person's access tokens may carry."`
+	Disable  usersDisable  `cmd:"" help:"Refuse a person from now on."`
+	Enable   usersEnable   `cmd:"" help:"Let a disabled person in again."`
+	Passwd   usersPasswd   `cmd:"" aliases:"password" help:"Set a new password, read from standard input, and sign the person out."`
+	Sessions usersSessions `cmd:"" help:"List where a person is signed in."`
+	Signout  usersSignout  `cmd:"" help:"Sign a person out of one place, or everywhere."`
 }
 
 type usersAdd struct {
@@ -97,14 +101,78 @@ func (c usersSet) Run(s *shell) error {
 	})
 }
 
-type usersSignout struct {
-	Name string `arg:"" help:"What they type to sign in."`
+// placesOf explains the argument of commands about sign-ins.
+type placesOf struct {
+	Name string `arg:"" help:"What they type to sign in; of a directory of your own, the subject (ext_…)."`
 }
 
-// Run ends the user's sign-ins.
+// with runs do for the subject.
+func (p placesOf) with(s *shell, do func(ctx context.Context, core *server.Core, subject string) error) error {
+	if user.Remotely(p.Name) {
+		return s.withCore(func(ctx context.Context, core *server.Core) error { return do(ctx, core, p.Name) })
+	}
+	return s.withUser(p.Name, func(ctx context.Context, core *server.Core, id user.ID) error { return do(ctx, core, string(id)) })
+}
+
+type usersSessions struct {
+	placesOf
+	listing
+}
+
+// placeRow is where somebody is signed in, as lists show it.
+type placeRow struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"` // browser or app
+	App     app.ID `json:"app,omitempty"`
+	Agent   string `json:"agent,omitempty"`
+	Network string `json:"network,omitempty"`
+	Created string `json:"created"`
+	Expires string `json:"expires"`
+}
+
+// Run prints the sign-ins.
+func (c usersSessions) Run(s *shell) error {
+	return c.with(s, func(ctx context.Context, core *server.Core, subject string) error {
+		list, err := core.SignIns.List(ctx, subject)
+		if err != nil {
+			return err
+		}
+		rows, cells := []placeRow{}, [][]string{}
+		for _, p := range list {
+			row := placeRow{p.ID, "app", p.App, p.Place.Agent, p.Place.Network, moment(p.Created), moment(p.Expires)}
+			if p.Session {
+				row.Kind = "browser"
+			} else {
+				row.App = cmp.Or(p.App, token.Itself)
+			}
+			rows = append(rows, row)
+			cells = append(cells, []string{row.ID, row.Kind, cmp.Or(string(row.App), row.Agent), row.Network, row.Created, row.Expires})
+		}
+		return c.print(s.Out, rows, "ID KIND WHAT NETWORK CREATED EXPIRES", cells)
+	})
+}
+
+type usersSignout struct {
+	placesOf
+	ID string `arg:"" optional:"" help:"Of one place, as carnet users sessions shows it; without it, of all."`
+}
+
+// Help has examples.
+func (usersSignout) Help() string {
+	return `Refresh tokens are good no more, nor are the access tokens that came with them. To be
+signed out of a browser ends the sign-ins at apps that began there, too.
+
+Example:
+  carnet users signout ann`
+}
+
+// Run ends the sign-ins.
 func (c usersSignout) Run(s *shell) error {
-	return s.withUser(c.Name, func(ctx context.Context, core *server.Core, id user.ID) error {
-		return core.Users.SignOut(ctx, id)
+	return c.with(s, func(ctx context.Context, core *server.Core, subject string) error {
+		if c.ID != "" {
+			return core.SignIns.End(ctx, subject, c.ID)
+		}
+		return core.SignIns.EndAll(ctx, subject)
 	})
 }
 

@@ -20,9 +20,9 @@ func redisURL(s string) bool {
 	return slices.Contains([]string{"redis", "rediss"}, u.Scheme) && u.Host != "" || u.Scheme == "unix" && u.Path != ""
 }
 
-// withoutPassword is an address as it may be shown. A password that is an option is
+// WithoutPassword is an address as it may be shown. A password that is an option is
 // taken out, too.
-func withoutPassword(address string) string {
+func WithoutPassword(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "[redacted]" // it was refused

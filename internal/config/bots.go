@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/netip"
@@ -66,10 +67,12 @@ type Bot struct {
 	Rate           limit.Rate `yaml:"rate" doc:"Messages to the bot that each node takes; no limit by default"`
 
 	SecureSession *SecureSession `yaml:"secure_session" doc:"Let only those talk whom your API vouches for, again and again"`
+	EncryptionKey string         `yaml:"encryption_key" doc:"Public P-256 JWK that pages seal messages to which a webhook alone can read, or a token that signs one; the path leads from this file"`
 	State         string         `yaml:"state" enum:"running,paused,stopped" doc:"Paused or stopped, it takes no messages; running by default"`
 	File          string         `yaml:"file" doc:"A document of the bot in ServisBOT's shape: SecureSession, SecureSessionConfig, State, and the policies of Handlers; the path leads from this file"`
 
-	Document *BotDocument // what File says, once it is read; nil: there is none
+	Document  *BotDocument    // what File says, once it is read; nil: there is none
+	Published json.RawMessage // what EncryptionKey has, as [ParseBotKey] returns it
 }
 
 // The defaults of bots outside the process.
@@ -144,6 +147,7 @@ func (v *validator) bot(path string, b *Bot) {
 		{"headers", len(b.Headers) > 0, "webhook openai"},
 		{"networks", len(b.Networks) > 0, "webhook openai"},
 		{"hooks", len(b.Hooks) > 0, "webhook"},
+		{"encryption_key", b.EncryptionKey != "", "webhook"},
 	} {
 		if m.set && !slices.Contains(strings.Fields(m.types), b.Type) {
 			bad(m.name, "is not for a bot of the type %s", b.Type)

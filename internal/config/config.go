@@ -29,6 +29,7 @@ type Config struct {
 	ShutdownDelay  Duration                `yaml:"shutdown_delay" doc:"How long a node that stops still takes requests while /readyz says draining, for load balancers to notice; 0s by default"`
 	ShutdownGrace  Duration                `yaml:"shutdown_grace" doc:"How long running requests may take to finish at a stop"`
 	Log            Log                     `yaml:"log"`
+	Traces         Traces                  `yaml:"traces"`
 	Store          string                  `yaml:"store" doc:"Where everything is kept: sqlite://PATH, or postgres://USER@HOST/DATABASE for several nodes; by default carnet.db in data"`
 	Bus            string                  `yaml:"bus" doc:"How nodes tell one another what is new: local for one node, or redis://HOST:PORT"`
 	PollInterval   Duration                `yaml:"poll_interval" doc:"How often to look for changes that others made in the store"`
@@ -40,6 +41,7 @@ type Config struct {
 	Limits         Limits                  `yaml:"limits" doc:"How often requests may come: a count in each s, m or h, or none"`
 	Devices        Devices                 `yaml:"devices"`
 	Admin          Admin                   `yaml:"admin"`
+	Audit          Audit                   `yaml:"audit" doc:"What the audit log keeps"`
 	Chat           Chat                    `yaml:"chat"`
 	Connectors     []string                `yaml:"connectors" doc:"Files of API connectors, or directories of them; relative paths lead from this file"`
 	Egress         Egress                  `yaml:"egress" doc:"Where connectors may call"`
@@ -84,6 +86,7 @@ type MasterKeys struct {
 // KeySet is one set of signing keys. All algorithms of a set rotate together.
 type KeySet struct {
 	Algorithms   []jose.Algorithm `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" doc:"One signing key of each; the first is the default"`
+	RSABits      int              `yaml:"rsa_bits" doc:"Size of new RSA keys: 2048, 3072 or 4096; keys that are there stay"`
 	KidPrefix    string           `yaml:"kid_prefix" doc:"Key ids are this prefix and a number; without it, RFC 7638 thumbprints"`
 	IssuerPrefix string           `yaml:"issuer_prefix" doc:"The iss of device tokens starts so: PREFIX-device-timestamp"`
 	Active       int              `yaml:"active" doc:"How many keys of each algorithm sign at a time, each token by one of them at random"`
@@ -95,7 +98,7 @@ type KeySet struct {
 // Spec is s as the ring of keys takes it.
 func (s *KeySet) Spec(name key.SetName) key.Spec {
 	return key.Spec{
-		Name: name, Algorithms: s.Algorithms, Active: s.Active, KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
+		Name: name, Algorithms: s.Algorithms, Active: s.Active, RSABits: s.RSABits, KidPrefix: s.KidPrefix, IssuerPrefix: s.IssuerPrefix,
 		Rotation: s.Rotation.Std(), PublishAhead: s.PublishAhead.Std(), Verification: s.Verification.Std(),
 	}
 }
@@ -114,6 +117,7 @@ type Limits struct {
 	LoginPerIP   limit.Rate `yaml:"login_per_ip" doc:"POST /login from one address"`
 	LoginPerUser limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name from one network; ten times that from all of them"`
 	TokenPerApp  limit.Rate `yaml:"token_per_app" doc:"POST /oauth2/token by one app"`
+	AboutPerApp  limit.Rate `yaml:"introspect_per_app" doc:"POST /oauth2/introspect and /oauth2/revoke by one app"`
 
 	RegisterPerDevice limit.Rate `yaml:"register_per_device" doc:"Registrations of one device key"`
 	RegisterPerIP     limit.Rate `yaml:"register_per_ip" doc:"Registrations from one address"`
@@ -126,6 +130,7 @@ type Chat struct {
 	ConnectsPerIP    limit.Rate `yaml:"connects_per_ip" doc:"Attempts of one address to connect"`
 	SendsPerUser     limit.Rate `yaml:"sends_per_user" doc:"Messages of one user"`
 	Compression      bool       `yaml:"compression" doc:"Compress the frames of clients that offer it (permessage-deflate)"`
+	Retention        Duration   `yaml:"retention" doc:"How long messages are kept at least, 24h or more, or forever; older ones are deleted within an hour, by PostgreSQL when their month has ended"`
 	Kore             Kore       `yaml:"kore"`
 }
 

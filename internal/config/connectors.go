@@ -25,6 +25,16 @@ type Egress struct {
 	Allow         []string `yaml:"allow" doc:"Networks, addresses and host names that are not public, and may be called all the same"`
 	Ports         []int    `yaml:"ports" doc:"Ports that may be called; 80 and 443 by default"`
 	AllowInsecure bool     `yaml:"allow_insecure" doc:"Let connectors call http endpoints"`
+	Files         []string `yaml:"files" doc:"Hosts that have the files whose URLs users name, for connectors that send them; none by default"`
+}
+
+// ConnectorOptions say how the organization's documents of connectors are read.
+func (c *Config) ConnectorOptions() connector.Options {
+	files := make([]string, len(c.Egress.Files))
+	for i, host := range c.Egress.Files {
+		files[i] = strings.ToLower(host)
+	}
+	return connector.Options{Organization: c.Organization, Insecure: c.Egress.AllowInsecure, Ports: c.Egress.Guard().Ports, Files: files}
 }
 
 // Guard is what stands before each connection. What is not valid allows nothing.
@@ -55,11 +65,20 @@ func network(s string) (netip.Prefix, bool) {
 	return p, err == nil
 }
 
+// isHost tells whether s is the name of a host.
+func isHost(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
+}
+
 func (v *validator) egress() {
 	for i, s := range v.Egress.Allow {
-		_, ok := network(s)
-		if name := strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-_"); !ok && (s == "" || name != "") {
+		if _, ok := network(s); !ok && !isHost(s) {
 			v.bad(fmt.Sprintf("egress.allow[%d]", i), "must be a network, an address, or the name of a host without its port")
+		}
+	}
+	for i, s := range v.Egress.Files {
+		if _, err := netip.ParseAddr(s); err != nil && !isHost(s) {
+			v.bad(fmt.Sprintf("egress.files[%d]", i), "must be the name of a host, or an address, without scheme, port and path")
 		}
 	}
 	for i, p := range v.Egress.Ports {
@@ -88,8 +107,9 @@ func (a *APIs) Names() []string { return slices.Sorted(maps.Keys(a.Connectors)) 
 func (c *Config) APIs() (APIs, error) {
 	r := &apiReader{
 		apis: APIs{Connectors: map[string]*connector.Connector{}, Profiles: map[string]*authprofile.Profile{}}, from: map[string]string{},
-		opts: connector.Options{Organization: c.Organization, Strict: true, Insecure: c.Egress.AllowInsecure, Ports: c.Egress.Guard().Ports},
+		opts: c.ConnectorOptions(),
 	}
+	r.opts.Strict = true
 	for i, path := range c.Connectors {
 		r.at = fmt.Sprintf("connectors[%d]", i)
 		r.path(path)
@@ -147,8 +167,10 @@ func documentsIn(dir string) (files []string, err error) {
 func (c *Config) Documents() []string {
 	files := c.ConnectorFiles()
 	for _, name := range c.Chat.Bots.Names() {
-		if b := c.Chat.Bots[name]; b.File != "" {
-			files = append(files, b.File)
+		for _, file := range []string{c.Chat.Bots[name].File, c.Chat.Bots[name].EncryptionKey} {
+			if file != "" {
+				files = append(files, file)
+			}
 		}
 	}
 	return files

@@ -13,6 +13,8 @@ const (
 	connectorJSON = `{"Alias":"Verify","Method":"POST","Endpoint":"https://auth.example.com/verify","Body":{},
 		"Headers":{"Authorization":"srn:vault::default:secret:key"},
 		"RequestMapping":{"t":{"type":"requestBody","inputPath":"$.token","requestBodyPath":"$.token"}}}`
+	fileJSON = `{"Alias":"Verify","Method":"POST","Endpoint":"https://auth.example.com/verify",
+		"RequestMapping":{"t":{"type":"requestBody","inputPath":"$.photo","requestBodyPath":"$.photo","encoding":"Base64"}}}`
 	connectorYAML = "Alias: countries\nMethod: GET\nEndpoint: https://countries.example.com/${name}\nTimeoutMs: 500\n" +
 		"RequestMapping:\n  c: {type: requestURL, inputPath: $.name, requestParameter: name}\n"
 	profileJSON = `{"Alias":"Bank","Type":"oauth2","Vendor":"default","Configuration":{"RedirectUrl":"https://bank.example/chat","ClientId":"carnet",
@@ -71,6 +73,9 @@ func TestConnectors(t *testing.T) {
 		"port":           {`connectors: [a.json]`, map[string]string{"a.json": strings.Replace(connectorJSON, ".com", ".com:8443", 1)}, `!/Endpoint: must have one of the ports`},
 		"port allowed":   {`{egress: {ports: [8443]}, connectors: [a.json]}`, map[string]string{"a.json": strings.Replace(connectorJSON, ".com", ".com:8443", 1)}, `verify`},
 		"bad egress":     {`egress: {allow: [10.0.0.0/8, "a b", ""], ports: [0]}`, map[string]string{}, `!egress.allow[1]: must be|egress.allow[2]: must be|egress.ports[0]: must be 1 to 65535`},
+		"bad files":      {`egress: {files: [files.example.com, "https://files.example.com", 10.0.0.0/8, "[::1]"]}`, map[string]string{}, `!egress.files[1]: must be the name of a host|egress.files[2]: must be|egress.files[3]: must be`},
+		"file":           {`connectors: [a.json]`, map[string]string{"a.json": fileJSON}, `!a.json: /RequestMapping/t/encoding: fetches a file whose URL the input has: name the hosts|egress.files`},
+		"file allowed":   {`{egress: {files: [Files.example.com, "::1"]}, connectors: [a.json]}`, map[string]string{"a.json": fileJSON}, `verify`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/api/kong"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -31,6 +32,7 @@ func Default() *Config {
 		Listen:        Listen{Public: "127.0.0.1:8080", Gateway: "127.0.0.1:8000", Admin: "127.0.0.1:8001"},
 		ShutdownGrace: Duration(10 * time.Second),
 		Log:           Log{Level: "info", Format: "text"},
+		Traces:        Traces{Sample: 1, Service: "carnet"},
 		PollInterval:  Duration(time.Second),
 		Secrets: Secrets{
 			Providers: []string{secretstore.Env, secretstore.File, secretstore.Builtin},
@@ -41,22 +43,26 @@ func Default() *Config {
 			STSSet:    defaultKeySet("ES256", "RS256"),
 		},
 		Tokens: Tokens{AccessTTL: Duration(15 * time.Minute), RefreshTTL: Duration(720 * time.Hour), STSTTL: Duration(15 * time.Minute)},
+		Login:  Login{Title: "Carnet", SessionTTL: Duration(24 * time.Hour)},
 		Limits: Limits{
 			STSPerIP:     limit.Rate{N: 60, Per: time.Minute},
 			STSPerApp:    limit.Rate{N: 6000, Per: time.Minute},
 			LoginPerIP:   limit.Rate{N: 20, Per: time.Minute},
 			LoginPerUser: limit.Rate{N: 10, Per: time.Minute},
 			TokenPerApp:  limit.Rate{N: 60000, Per: time.Minute},
+			AboutPerApp:  limit.Rate{N: 600000, Per: time.Minute},
 
 			RegisterPerDevice: limit.Rate{N: 10, Per: time.Minute},
 			RegisterPerIP:     limit.Rate{N: 1200, Per: time.Minute},
 		},
 		Admin: Admin{KongVersion: kong.Kong3, Authentication: "secret"},
+		Audit: Audit{Addresses: audit.Full, Retention: Forever},
 		Chat: Chat{
 			Bots:             Bots{"echo": {Type: "echo"}, "menu": {Type: "menu"}},
 			ConnectionsPerIP: 256,
 			ConnectsPerIP:    limit.Rate{N: 1200, Per: time.Minute},
 			SendsPerUser:     limit.Rate{N: 600, Per: time.Minute},
+			Retention:        Forever,
 			Kore:             Kore{Prefix: "/api/", TokenTTL: Duration(24 * time.Hour)},
 		},
 		Gateway: gateway.Config{Cache: 40 << 20, CredentialCache: 64 << 20, Counters: 64 << 20, RefusedPerIP: limit.Rate{N: 600, Per: time.Minute}},
@@ -67,6 +73,7 @@ func defaultKeySet(algorithms ...jose.Algorithm) *KeySet {
 	return &KeySet{
 		Algorithms:   algorithms,
 		Active:       1,
+		RSABits:      2048,
 		Rotation:     Duration(90 * 24 * time.Hour),
 		PublishAhead: Duration(10 * time.Minute),
 		Verification: Duration(24 * time.Hour),

@@ -64,13 +64,15 @@ func load(data []byte, o Options) (*Config, error) {
 		}
 	}
 	for _, b := range c.Chat.Bots {
-		if b.File != "" && !filepath.IsAbs(b.File) {
-			b.File = filepath.Join(filepath.Dir(o.Path), b.File)
+		for _, path := range []*string{&b.File, &b.EncryptionKey} {
+			if *path != "" && !filepath.IsAbs(*path) {
+				*path = filepath.Join(filepath.Dir(o.Path), *path)
+			}
 		}
 	}
 	c.from = r.provenance
 	misread := len(r.problems)
-	for _, err := range flatten(errors.Join(errors.Join(c.readBots()...), c.Validate(o.Handlers))) {
+	for _, err := range flatten(errors.Join(errors.Join(append(c.readBots(), c.readBotKeys()...)...), c.Validate(o.Handlers))) {
 		r.add(fault.Public(err), r.problems[:misread])
 	}
 	if len(r.problems) > 0 {

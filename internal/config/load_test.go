@@ -132,10 +132,10 @@ func TestLoadReadsEveryMember(t *testing.T) {
 		t.Errorf("master keys: %+v", c.MasterKeys)
 	}
 	want := map[string]*KeySet{
-		"access": {Algorithms: []jose.Algorithm{"ES256", "RS256"}, Active: 1, Rotation: Duration(720 * time.Hour), PublishAhead: Duration(10 * time.Minute), Verification: Duration(24 * time.Hour)},
+		"access": {Algorithms: []jose.Algorithm{"ES256", "RS256"}, Active: 1, RSABits: 2048, Rotation: Duration(720 * time.Hour), PublishAhead: Duration(10 * time.Minute), Verification: Duration(24 * time.Hour)},
 		"sts":    defaultKeySet("ES256", "RS256"),
 		"mobile_device": {
-			Algorithms: []jose.Algorithm{"RS256"}, KidPrefix: "mobilev2_key", IssuerPrefix: "mobilev2", Active: 1,
+			Algorithms: []jose.Algorithm{"RS256"}, KidPrefix: "mobilev2_key", IssuerPrefix: "mobilev2", Active: 1, RSABits: 2048,
 			PublishAhead: Duration(10 * time.Minute), Verification: Forever,
 		},
 	}

@@ -18,7 +18,7 @@ func (c *Config) Print(w io.Writer, sources bool) error {
 		p.sources = c.from.sources
 	}
 	shown := *c
-	shown.Store, shown.Bus = withoutPassword(c.Store), withoutPassword(c.Bus)
+	shown.Store, shown.Bus = WithoutPassword(c.Store), WithoutPassword(c.Bus)
 	p.mapping("", "", reflect.ValueOf(&shown).Elem())
 	_, err := io.WriteString(w, p.out.String())
 	return err

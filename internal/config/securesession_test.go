@@ -204,6 +204,11 @@ func TestLogin(t *testing.T) {
 		`{connectors: [v.json], login: {connector: verify, refresh: x}}`:                              `login.refresh: there is no connector "x"`,
 		`{connectors: [v.json], login: {connector: verify, scopes: ["a b"]}}`:                         `login.scopes[0]: must be printable`,
 		`{connectors: [v.json], login: {scopes: [chat]}}`:                                             `login: needs connector`,
+		`{login: {title: Example, session_ttl: 1m}}`:                                                  "",
+		`{login: {title: ""}}`:            `login.title: must be 1 to 64 bytes`,
+		`{login: {title: "a\nb"}}`:        `login.title: must be 1 to 64 bytes`,
+		`{login: {session_ttl: 59s}}`:     `login.session_ttl: must be at least 1m`,
+		`{login: {session_ttl: forever}}`: `login.session_ttl: must be at least 1m and have an end`,
 	} {
 		_, err := loadWith(t, yaml, map[string]string{"v.json": connectorJSON})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

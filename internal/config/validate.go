@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/gateway"
@@ -26,6 +27,7 @@ func (c *Config) Validate(handlers map[string]string) error {
 	v.addresses()
 	v.files()
 	v.durations()
+	v.traces()
 	v.secrets()
 	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
 		v.keySet("keys."+string(name), name, c.Keys[name])
@@ -36,6 +38,7 @@ func (c *Config) Validate(handlers map[string]string) error {
 	v.kore()
 	v.egress()
 	v.login()
+	v.audit()
 	v.gateway()
 	return errors.Join(v.errs...)
 }
@@ -121,6 +124,9 @@ func (v *validator) srn(path, ref string) {
 	}
 }
 
+// minRetention leaves bots the time to answer.
+const minRetention = Duration(24 * time.Hour)
+
 func (v *validator) durations() {
 	for _, d := range []struct {
 		path  string
@@ -136,6 +142,9 @@ func (v *validator) durations() {
 	}
 	if v.ShutdownDelay < 0 || v.ShutdownDelay == Forever {
 		v.bad("shutdown_delay", "must not be negative and have an end")
+	}
+	if v.Chat.Retention < minRetention {
+		v.bad("chat.retention", "must be at least %s, or forever", minRetention)
 	}
 }
 

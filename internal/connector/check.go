@@ -24,6 +24,7 @@ func (w Warning) String() string { return w.Pointer + ": " + w.Msg }
 type checker struct {
 	strict       bool
 	organization string
+	files        []string // hosts that have files
 	faults       []error
 	warnings     []Warning
 }

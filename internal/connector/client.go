@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/egress"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 const (
@@ -37,6 +38,7 @@ type Client struct {
 	*Connector
 	cfg     Config
 	http    *http.Client
+	fetcher *fetcher // nil: no entry wants a file
 	breaker breaker
 	seen    atomic.Pointer[string] // see Revision
 }
@@ -53,7 +55,7 @@ func NewClient(c *Connector, cfg Config) (*Client, error) {
 	if len(c.secrets) > 0 && cfg.Secrets == nil {
 		return nil, errors.New("connector " + c.Alias + " needs secrets")
 	}
-	cl := &Client{Connector: c, cfg: cfg}
+	cl := &Client{Connector: c, cfg: cfg, fetcher: newFetcher(c, cfg)}
 	e := egress.Config{Host: u.Hostname(), Guard: cfg.Guard, Connect: connectTime, Roots: cfg.Roots}
 	if c.certificate != "" {
 		e.Certificate = cl.showCertificate
@@ -64,7 +66,10 @@ func NewClient(c *Connector, cfg Config) (*Client, error) {
 }
 
 // Close gives back what the client holds. Calls that run go on.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.fetcher.close()
+}
 
 // Open tells whether the breaker keeps calls away, but for the one that may close it.
 func (c *Client) Open() bool { return c.breaker.isOpen() }
@@ -89,10 +94,18 @@ type Call struct {
 // that of ctx, whichever ends first.
 func (c *Client) Execute(ctx context.Context, call Call) Result {
 	start := c.cfg.Clock()
+	ctx, span := trace.Call(ctx, "connector call")
+	defer span.End()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	r := c.execute(ctx, call)
 	r.Duration = c.cfg.Clock().Sub(start)
+	class, _ := r.Class()
+	span.Set("carnet.connector", c.Alias)
+	span.Set("carnet.outcome", class)
+	if r.Err != nil {
+		span.Fail(string(r.Err.Code))
+	}
 	if c.cfg.Observe != nil {
 		c.cfg.Observe(r)
 	}
@@ -140,6 +153,11 @@ func (c *Client) execute(ctx context.Context, call Call) Result {
 func (c *Client) call(ctx context.Context, req *Request, call Call, r *Result) {
 	var shown values
 	if shown, r.Err = c.resolve(ctx); r.Err != nil {
+		return
+	}
+	done, failed := c.fetcher.fetch(ctx, req)
+	defer done()
+	if r.Err = failed; failed != nil {
 		return
 	}
 	c.send(ctx, req, shown, call, r)

@@ -263,6 +263,16 @@ func gzipBomb(w http.ResponseWriter, _ *http.Request) {
 	w.Write(packed())
 }
 
+// reset says s, and breaks the connection off.
+func reset(s string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, _ := w.(http.Hijacker).Hijack()
+		io.WriteString(conn, s)
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	}
+}
+
 // TestFailures has every way in which an API fails, each with its outcome.
 func TestFailures(t *testing.T) {
 	t.Parallel()
@@ -306,6 +316,9 @@ func TestFailures(t *testing.T) {
 		"cut off in the header":    {`{}`, raw("HTTP/1.1 200 OK\r\nContent-Le"), "response_invalid"},
 		"no HTTP":                  {`{}`, raw("hunter2 hello\r\n\r\n"), "response_invalid"},
 		"nothing":                  {`{}`, raw(""), "connect_error"},
+		"reset":                    {`{}`, reset(""), "connect_error"},
+		"reset in the header":      {`{}`, reset("HTTP/1.1 200 OK\r\n"), "connect_error"},
+		"reset in the body":        {wantsBody, reset("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"), "response_invalid"},
 		"large header":             {`{}`, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 40<<10)) }, "response_too_large"},
 		"early answer to too much": {`{}`, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(413) }, "http_error"},
 	} {
@@ -334,10 +347,23 @@ func TestNoConnection(t *testing.T) {
 	at := "http://" + closed.Addr().String()
 	closed.Close()
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
-	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	secure.StartTLS()
-	t.Cleanup(secure.Close)
+	overTLS := func(c *tls.Config) *httptest.Server {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog, s.TLS = log.New(io.Discard, "", 0), c
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	secure, old := overTLS(nil), overTLS(&tls.Config{MaxVersion: tls.VersionTLS11})
+	trusted := func(c *Config) {
+		c.Roots = x509.NewCertPool()
+		c.Roots.AddCert(secure.Certificate())
+	}
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // whose connections nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
 	_, port, _ := net.SplitHostPort(plain.Listener.Addr().String())
 	for name, tc := range map[string]struct {
 		url  string
@@ -348,6 +374,10 @@ func TestNoConnection(t *testing.T) {
 		"no such name":     {"http://nowhere.invalid/", nil, "dns_error"},
 		"no TLS":           {strings.Replace(plain.URL, "http:", "https:", 1), nil, "tls_error"},
 		"nobody's TLS":     {secure.URL, nil, "tls_error"},
+		"another's TLS":    {strings.Replace(secure.URL, "127.0.0.1", "localhost", 1), trusted, "tls_error"},
+		"old TLS":          {old.URL, trusted, "tls_error"},
+		"silent TLS":       {"https://" + silent.Addr().String(), trusted, "timeout"},
+		"TLS":              {secure.URL, trusted, "http_error"},
 		"loopback":         {plain.URL, func(c *Config) { c.Guard = egress.Guard{} }, "ssrf_blocked"},
 		"loopback by name": {"http://localhost:" + port, func(c *Config) { c.Guard = egress.Guard{} }, "ssrf_blocked"},
 		"wrapped loopback": {"http://[::ffff:127.0.0.1]:" + port, func(c *Config) { c.Guard = egress.Guard{} }, "ssrf_blocked"},
@@ -358,9 +388,11 @@ func TestNoConnection(t *testing.T) {
 		"good":             {plain.URL, nil, "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			if !strings.HasPrefix(tc.url, "https:") {
+				t.Parallel() // handshakes come one by one: each has a second
+			}
 			r := client(t, tc.url, `{}`, tc.edit).Execute(t.Context(), call(t))
-			if kind(r) != tc.want || r.Attempts > 1 || tc.want != "ok" && r.Attempts > 0 {
+			if kind(r) != tc.want || r.Attempts > 1 || r.Status == 0 && r.Attempts > 0 {
 				t.Errorf("%s (%v) after %d attempts, want %s", kind(r), r.Err, r.Attempts, tc.want)
 			}
 		})

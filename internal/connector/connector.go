@@ -34,6 +34,8 @@ type Connector struct {
 	request     []mapping
 	response    []output
 	certificate ref
+	files       []string // hosts that files may be fetched from
+	insecure    bool     // also over http
 	retries     int
 	secrets     []ref
 	revision    string
@@ -45,6 +47,7 @@ type Options struct {
 	Strict       bool     // what is not known is a fault, not a warning
 	Insecure     bool     // http endpoints may be called
 	Ports        []uint16 // that may be called; nil: any
+	Files        []string // hosts that files may be fetched from, in lower case; nil: no entry has an encoding
 }
 
 // The documented members that a document may have, and that say nothing to us.
@@ -63,7 +66,7 @@ func Parse(doc []byte, opts Options) (*Connector, []Warning, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	k := &checker{strict: opts.Strict, organization: opts.Organization}
+	k := &checker{strict: opts.Strict, organization: opts.Organization, files: opts.Files}
 	c := k.connector(k.object("", v), opts)
 	if err := k.err(); err != nil {
 		return nil, nil, err
@@ -86,6 +89,7 @@ func (k *checker) connector(o *object, opts Options) *Connector {
 	o.read = append(o.read, ignored...)
 	c := &Connector{
 		Alias: o.need("Alias"), Method: strings.ToUpper(o.need("Method")), Endpoint: o.need("Endpoint"), Group: o.text("RestrictionGroup"),
+		files: opts.Files, insecure: opts.Insecure,
 	}
 	if c.Alias != "" && !IsAlias(c.Alias) {
 		k.bad("/Alias", "must be 1 to 128 letters, digits, _ or -")

@@ -22,6 +22,7 @@ type mapping struct {
 	as       string // "", string, number or json
 
 	to        place  // of requestBody
+	encoded   bool   // likewise: the value is the URL of a file
 	parameter string // of requestURL and requestHeader
 	secret    ref    // of requestBasicAuth
 }
@@ -44,9 +45,7 @@ func (k *checker) requestMapping(at string, v any) []mapping {
 		switch m.kind {
 		case toBody:
 			m.to = o.place("requestBodyPath")
-			if e := o.text("encoding"); e != "" {
-				k.bad(pointer(o.at, "encoding"), "is not supported: Carnet fetches no files that an input names")
-			}
+			m.encoded = o.encoding(k.files)
 		case toURL, toHeader:
 			if m.parameter = o.need("requestParameter"); m.parameter != "" && !isName(m.parameter) {
 				k.bad(pointer(o.at, "requestParameter"), "must be a letter or _, and then up to 127 letters, digits, _ or -")

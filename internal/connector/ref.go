@@ -11,6 +11,11 @@ import (
 // that no text of a user's can ever be taken for one.
 type ref string
 
+// named is what stands in a body by its name until the body is sent.
+type named interface{ name() string }
+
+func (r ref) name() string { return string(r) }
+
 // isRef tells whether a configured string names a secret. It must then parse: it is
 // never used as a value.
 func isRef(s string) bool { return strings.HasPrefix(s, "srn:vault:") }

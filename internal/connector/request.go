@@ -29,7 +29,7 @@ func ParseInput(doc []byte) (Input, error) {
 	return Input{v}, nil
 }
 
-// Request is what a call would send, with secrets by their names.
+// Request is what a call would send, with secrets and files by their names.
 type Request struct {
 	Method string
 	URL    string
@@ -38,6 +38,7 @@ type Request struct {
 	body    any
 	hasBody bool
 	basic   ref
+	files   fetched // nil: not fetched yet
 }
 
 // field is a header of a request. A secret's value is not in Value.
@@ -64,7 +65,12 @@ func (c *Connector) Prepare(in Input) (Request, error) {
 		case !ok:
 			continue
 		case m.kind == toBody:
-			err = r.write(m, in, v, &written)
+			if m.encoded {
+				v, err = c.file(v)
+			}
+			if err == nil {
+				err = r.write(m, in, v, &written)
+			}
 		case m.kind == toURL:
 			err = setText(inURL, m.parameter, v)
 		default:
@@ -84,7 +90,7 @@ func (c *Connector) Prepare(in Input) (Request, error) {
 	if r.hasBody && r.body == nil {
 		r.body = map[string]any{}
 	}
-	_, err = r.encodeBody(func(s ref) (string, error) { return string(s), nil })
+	_, err = r.encodeBody(byName)
 	return r, err
 }
 
@@ -146,15 +152,18 @@ func (r *Request) contentType() string {
 	return ""
 }
 
-// encodeBody writes the body, with what resolve says for each secret; nil if there is none.
-func (r *Request) encodeBody(resolve func(ref) (string, error)) ([]byte, error) {
+// byName shows what is named by its name.
+func byName(n named) (string, error) { return n.name(), nil }
+
+// encodeBody writes the body, with what resolve says for what is named; nil if there is none.
+func (r *Request) encodeBody(resolve func(named) (string, error)) ([]byte, error) {
 	if !r.hasBody {
 		return nil, nil
 	}
 	if text, ok := r.body.(string); ok {
 		return []byte(text), nil
 	}
-	v, err := replaceRefs(clone(r.body), resolve)
+	v, err := replaceNamed(clone(r.body), resolve)
 	if err != nil {
 		return nil, err
 	}
@@ -176,19 +185,19 @@ func (r *Request) encodeBody(resolve func(ref) (string, error)) ([]byte, error) 
 	return []byte(form.Encode()), nil
 }
 
-func replaceRefs(v any, resolve func(ref) (string, error)) (_ any, err error) {
+func replaceNamed(v any, resolve func(named) (string, error)) (_ any, err error) {
 	switch v := v.(type) {
-	case ref:
+	case named:
 		return resolve(v)
 	case map[string]any:
 		for name, member := range v {
-			if v[name], err = replaceRefs(member, resolve); err != nil {
+			if v[name], err = replaceNamed(member, resolve); err != nil {
 				return nil, err
 			}
 		}
 	case []any:
 		for i, element := range v {
-			if v[i], err = replaceRefs(element, resolve); err != nil {
+			if v[i], err = replaceNamed(element, resolve); err != nil {
 				return nil, err
 			}
 		}
@@ -196,7 +205,7 @@ func replaceRefs(v any, resolve func(ref) (string, error)) (_ any, err error) {
 	return v, nil
 }
 
-// MarshalJSON shows the request to an operator, with secrets by their names.
+// MarshalJSON shows the request to an operator, with secrets and files by their names.
 func (r Request) MarshalJSON() ([]byte, error) {
 	shown := struct {
 		Method  string            `json:"method"`
@@ -213,7 +222,7 @@ func (r Request) MarshalJSON() ([]byte, error) {
 	if r.basic != "" {
 		shown.Headers["Authorization"] = "Basic " + string(r.basic)
 	}
-	body, err := r.encodeBody(func(s ref) (string, error) { return string(s), nil })
+	body, err := r.encodeBody(byName)
 	if err != nil {
 		return nil, err
 	}

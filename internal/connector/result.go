@@ -71,6 +71,43 @@ type Result struct {
 	Debug    *Debug
 }
 
+// Class is in a word how a call ended, and whether it went out.
+func (r Result) Class() (class string, out bool) {
+	if r.Err == nil {
+		return strconv.Itoa(r.Status/100) + "xx", true
+	}
+	switch r.Err.Code {
+	case MappingError:
+		return "mapping", false
+	case Restricted:
+		return "restricted", false
+	case BreakerOpen:
+		return "breaker", false
+	case SecretError:
+		return "secret", false
+	case SSRFBlocked:
+		return "ssrf", false
+	case DNSError:
+		return "dns", true
+	case ConnectError:
+		return "connect", true
+	case TLSError:
+		return "tls", true
+	case Timeout:
+		return "timeout", true
+	case RedirectRefused:
+		return "redirect", true
+	case ResponseTooLarge:
+		return "too_large", true
+	case ResponseInvalid:
+		return "invalid", true
+	case HTTPError:
+		return strconv.Itoa(r.Status/100) + "xx", true
+	default:
+		return "other", true
+	}
+}
+
 // Debug is what an operator may see of a call.
 type Debug struct {
 	Request  *Request          `json:"request,omitempty"` // nil: it could not be made

@@ -6,7 +6,7 @@ import (
 )
 
 // Revision is that of the document, and of the versions of the secrets that the last call
-// was made with: it changes when one is rotated. Secrets without versions do not show.
+// was made with: it changes when one is rotated. It is as confidential as they are.
 func (c *Client) Revision() string { return *c.seen.Load() }
 
 // Learn finds what the first call needs, so that [Client.Revision] does not change with

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // secrets finds what documents name.
@@ -23,7 +24,7 @@ type secrets interface {
 	// which Resolve then answers.
 	Refresh(ctx context.Context, ref string, used secret.Bytes) (newer bool, err error)
 	Certificate(ctx context.Context, ref string) (tls.Certificate, error)
-	// Version is that of what was last found, without asking anybody; empty if there is none.
+	// Version is that of what was last found, without asking anybody; empty if nothing was.
 	Version(ref string) string
 }
 
@@ -59,9 +60,6 @@ func (c *Client) renewed(ctx context.Context, v values) bool {
 
 func secretError(msg string) *Error { return &Error{Code: SecretError, Message: msg} }
 
-// text is the secret that stands for r in a header or a body.
-func (v values) text(r ref) (string, error) { return string(v[r].Reveal()), nil }
-
 // header is text that can stand in a header.
 func (v values) header(r ref) (string, error) {
 	s := string(v[r].Reveal())
@@ -89,7 +87,15 @@ func (v values) basic(r ref) (string, error) {
 
 // build makes the HTTP request, with the secrets in it.
 func (r *Request) build(ctx context.Context, v values) (*http.Request, error) {
-	body, err := r.encodeBody(v.text)
+	body, err := r.encodeBody(func(n named) (string, error) {
+		switch n := n.(type) {
+		case ref:
+			return string(v[n].Reveal()), nil
+		case file:
+			return r.files[n], nil
+		}
+		return "", nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +126,7 @@ func (r *Request) build(ctx context.Context, v values) (*http.Request, error) {
 		}
 		req.Header.Set("Authorization", value)
 	}
+	trace.Inject(ctx, req.Header)
 	return req, nil
 }
 

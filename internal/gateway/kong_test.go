@@ -6,11 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -58,6 +60,8 @@ type kongFile struct {
 	ACL     []kongCase  `json:"acl"`
 	Schema  []kongCase  `json:"jwt_schema"`
 	Parser  []kongParse `json:"jwt_parser"`
+
+	at time.Time // that "now" is in the cases
 }
 
 type kongCredential struct {
@@ -116,7 +120,7 @@ func kongCases(t *testing.T) *kongFile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file kongFile
+	file := kongFile{at: now}
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
@@ -193,22 +197,28 @@ func runKong(t *testing.T, file *kongFile, c *kongCase, echo string) {
 	case c.ID == "sunbird_plugin-053":
 		runKongTheft(t, file, server)
 		return
-	case len(c.Request.Sequence) > 0:
-		for i, data := range c.Request.Sequence {
-			var token kongToken
-			if err := json.Unmarshal(data, &token); err != nil {
-				t.Fatal(err)
-			}
-			target, lines := file.request(c, []kongToken{token})
-			got := call(t, server, "GET", target, lines...).seen(t)
-			if id := got.Header.Get("X-Credential-Identifier"); id != c.Expect.Identities[i] {
-				t.Errorf("identity %q, want %q", id, c.Expect.Identities[i])
-			}
+	}
+	file.ask(t, c, server)
+}
+
+// ask sends what the case says, with more header lines, and checks what comes back.
+func (f *kongFile) ask(t *testing.T, c *kongCase, server *httptest.Server, more ...string) {
+	for i, data := range c.Request.Sequence {
+		var token kongToken
+		if err := json.Unmarshal(data, &token); err != nil {
+			t.Fatal(err)
 		}
+		target, lines := f.request(c, []kongToken{token})
+		got := call(t, server, "GET", target, append(more, lines...)...).seen(t)
+		if id := got.Header.Get("X-Credential-Identifier"); id != c.Expect.Identities[i] {
+			t.Errorf("identity %q, want %q", id, c.Expect.Identities[i])
+		}
+	}
+	if len(c.Request.Sequence) > 0 {
 		return
 	}
-	target, lines := file.request(c, c.Request.Tokens)
-	file.check(t, &c.Expect, call(t, server, c.Request.Method, target, lines...))
+	target, lines := f.request(c, c.Request.Tokens)
+	f.check(t, &c.Expect, call(t, server, c.Request.Method, target, append(more, lines...)...))
 }
 
 // config makes the one route of a case.
@@ -216,9 +226,7 @@ func (c *kongCase) config(t *testing.T, file *kongFile, echo string) Config {
 	t.Helper()
 	cfg := Config{Services: []Service{{Name: "s", URL: echo, Routes: []Route{{Name: "r", Paths: []string{"/"}}}}}}
 	plugins := &cfg.Services[0].Routes[0].Plugins
-	if c.Config["jwt"] == nil && c.Config["acl"] == nil {
-		c.Config = map[string]json.RawMessage{"jwt": must(json.Marshal(c.Config))}
-	}
+	c.Config = c.plugins()
 	plugins.JWT = decodeJWT(t, c.Config["jwt"])
 	if acl := c.Config["acl"]; acl != nil {
 		plugins.ACL = decodeACL(t, acl)
@@ -227,30 +235,11 @@ func (c *kongCase) config(t *testing.T, file *kongFile, echo string) Config {
 		plugins.RateLimiting = &RateLimiting{}
 		decodeStrict(t, rates, &struct{ Minute **int }{&plugins.RateLimiting.Minute})
 	}
-	if c.ID == "sunbird_plugin-022" { // the route's groups, which the case only tells in words
-		plugins.ACL = &ACL{Allow: []string{"contentAccess"}}
-	}
 	if fixture, ok := strings.CutPrefix(plugins.JWT.Anonymous, "consumer:"); ok {
 		plugins.JWT.Anonymous = consumer.New(file.Fixtures.Consumers[strings.TrimSuffix(fixture, ".id")].Username, "", nil).ID
 	}
 	cfg.Consumers = []Consumer{{Username: file.Fixtures.Consumers["anonymous"].Username}}
-	var used []kongCredential
-	for _, r := range c.Credentials {
-		var name string
-		var cred kongCredential
-		if json.Unmarshal(r, &name) == nil {
-			cred = file.credential(name)
-		} else if err := json.Unmarshal(r, &cred); err != nil {
-			t.Fatal(err)
-		}
-		used = append(used, cred)
-	}
-	for _, p := range plugins.JWT.IssuerPrefixes { // a prefix without a credential is a mistake here
-		if !slices.ContainsFunc(used, func(u kongCredential) bool { return u.Key == p }) {
-			used = append(used, file.credential(p))
-		}
-	}
-	for _, u := range used {
+	for _, u := range c.credentials(t, file, plugins.JWT.IssuerPrefixes) {
 		f := file.Fixtures.Consumers[u.Consumer]
 		i := slices.IndexFunc(cfg.Consumers, func(have Consumer) bool { return have.Username == f.Username })
 		if i < 0 {
@@ -264,6 +253,39 @@ func (c *kongCase) config(t *testing.T, file *kongFile, echo string) Config {
 		cfg.Consumers[i].JWTSecrets = append(cfg.Consumers[i].JWTSecrets, s)
 	}
 	return cfg
+}
+
+// plugins are the options of each plugin of the case.
+func (c *kongCase) plugins() map[string]json.RawMessage {
+	all := maps.Clone(c.Config)
+	if all["jwt"] == nil && all["acl"] == nil {
+		all = map[string]json.RawMessage{"jwt": must(json.Marshal(c.Config))}
+	}
+	if c.ID == "sunbird_plugin-022" { // the route's groups, which the case only tells in words
+		all["acl"] = json.RawMessage(`{"allow": ["contentAccess"]}`)
+	}
+	return all
+}
+
+// credentials are those that the case needs. A prefix without one is a mistake here.
+func (c *kongCase) credentials(t *testing.T, file *kongFile, prefixes []string) (used []kongCredential) {
+	t.Helper()
+	for _, r := range c.Credentials {
+		var name string
+		var cred kongCredential
+		if json.Unmarshal(r, &name) == nil {
+			cred = file.credential(name)
+		} else if err := json.Unmarshal(r, &cred); err != nil {
+			t.Fatal(err)
+		}
+		used = append(used, cred)
+	}
+	for _, p := range prefixes {
+		if !slices.ContainsFunc(used, func(u kongCredential) bool { return u.Key == p }) {
+			used = append(used, file.credential(p))
+		}
+	}
+	return used
 }
 
 // credential fills in what the fixtures leave to us.
@@ -319,7 +341,7 @@ func (f *kongFile) object(o object) object {
 		case string:
 			out[k] = f.text(v)
 		case map[string]any:
-			out[k] = float64(now.Unix()) + v["$now"].(float64)
+			out[k] = float64(f.at.Unix()) + v["$now"].(float64)
 		default:
 			out[k] = v
 		}

@@ -5,11 +5,31 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
-// RoundTrip sends out to a target, and to others while that is safe: each at most
-// once. A target is told well or not by whether it answers, whatever it answers.
+// RoundTrip sends out to the service, as a part of the trace that the request is in.
 func (f *flight) RoundTrip(out *http.Request) (*http.Response, error) {
+	ctx, span := trace.Call(out.Context(), "upstream")
+	defer span.End()
+	trace.Inject(ctx, out.Header)
+	res, err := f.try(out)
+	span.Set("carnet.service", f.route.service.name)
+	switch {
+	case err == nil:
+		span.Status(res.StatusCode)
+	case timedOut(err):
+		span.Fail("timeout")
+	default:
+		span.Fail("failed")
+	}
+	return res, err
+}
+
+// try sends out to a target, and to others while that is safe: each at most once. A
+// target is told well or not by whether it answers, whatever it answers.
+func (f *flight) try(out *http.Request) (*http.Response, error) {
 	s := f.route.service
 	var tried []*target
 	f.move(s.pool.pick(f.request.now, nil))

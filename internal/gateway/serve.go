@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // ServeHTTP admits r or refuses it.
@@ -30,6 +32,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		d = g.decide(r, start)
 	}
+	span := trace.Current(r.Context())
+	span.Route(r.Method, d.routeName())
+	span.Set("carnet.refused_by", d.refusedBy)
 	if g.observe != nil {
 		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		w = recorder

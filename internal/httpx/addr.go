@@ -35,6 +35,11 @@ func ClientAddr(trusted []netip.Prefix) func(*http.Request) netip.Addr {
 	}
 }
 
+// Trusts returns a function that tells whether a request's peer is in a trusted network.
+func Trusts(trusted []netip.Prefix) func(*http.Request) bool {
+	return func(r *http.Request) bool { return contains(trusted, peer(r)) }
+}
+
 // RequireHTTPS refuses requests that came over plain HTTP. X-Forwarded-Proto
 // counts only from a peer in a trusted network. A peer on loopback is exempt,
 // unless it is trusted and says that its own client used plain HTTP.

@@ -59,6 +59,19 @@ func TestClientAddr(t *testing.T) {
 	}
 }
 
+func TestTrusts(t *testing.T) {
+	t.Parallel()
+	trusts := Trusts(networks(t, "10.0.0.0/8"))
+	for remote, want := range map[string]bool{"10.0.0.1:5": true, "[::ffff:10.0.0.1]:5": true, "192.0.2.1:5": false, "@": false} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-For", "10.0.0.2")
+		if got := trusts(r); got != want {
+			t.Errorf("%s is trusted: %t", remote, got)
+		}
+	}
+}
+
 func TestRequireHTTPS(t *testing.T) {
 	t.Parallel()
 	trusted := networks(t, "10.0.0.0/8", "127.0.0.9/32")

@@ -1,8 +1,6 @@
 package observe
 
 import (
-	"strconv"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -38,7 +36,7 @@ func newAPIs(to promauto.Factory) apis {
 // ConnectorCalled counts an execution of a connector, and shows whether its breaker is
 // open since.
 func (m *Metrics) ConnectorCalled(alias string, r connector.Result, open bool) {
-	class, out := classOf(r)
+	class, out := r.Class()
 	m.apis.calls.WithLabelValues(alias, class).Inc()
 	if out {
 		m.apis.duration.WithLabelValues(alias).Observe(r.Duration.Seconds())
@@ -52,40 +50,3 @@ func (m *Metrics) ConnectorCalled(alias string, r connector.Result, open bool) {
 
 // RestrictionsFailed counts a restriction group that could not be asked.
 func (m *Metrics) RestrictionsFailed() { m.apis.failed.Inc() }
-
-// classOf is how a call ended, and whether it went out.
-func classOf(r connector.Result) (class string, out bool) {
-	if r.Err == nil {
-		return strconv.Itoa(r.Status/100) + "xx", true
-	}
-	switch r.Err.Code {
-	case connector.MappingError:
-		return "mapping", false
-	case connector.Restricted:
-		return "restricted", false
-	case connector.BreakerOpen:
-		return "breaker", false
-	case connector.SecretError:
-		return "secret", false
-	case connector.SSRFBlocked:
-		return "ssrf", false
-	case connector.DNSError:
-		return "dns", true
-	case connector.ConnectError:
-		return "connect", true
-	case connector.TLSError:
-		return "tls", true
-	case connector.Timeout:
-		return "timeout", true
-	case connector.RedirectRefused:
-		return "redirect", true
-	case connector.ResponseTooLarge:
-		return "too_large", true
-	case connector.ResponseInvalid:
-		return "invalid", true
-	case connector.HTTPError:
-		return strconv.Itoa(r.Status/100) + "xx", true
-	default:
-		return "other", true
-	}
-}

@@ -4,11 +4,14 @@
 package observe
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
 	"strings"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 const redacted = "[redacted]"
@@ -16,14 +19,29 @@ const redacted = "[redacted]"
 // NewLog returns a logger of level and above that writes lines of JSON or of
 // key=value text. It is the last guard against secrets in the log, not the first:
 // what looks like a token is cut out of messages and values, and a value whose
-// key says that it is a secret is hidden whole.
+// key says that it is a secret is hidden whole. What happens in a trace has its trace_id.
 func NewLog(w io.Writer, level slog.Leveler, asJSON bool) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: guard}
 	if asJSON {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(traced{slog.NewJSONHandler(w, o)})
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(traced{slog.NewTextHandler(w, o)})
 }
+
+// traced adds the id of the trace that something happened in.
+type traced struct{ slog.Handler }
+
+func (t traced) Handle(ctx context.Context, r slog.Record) error {
+	if id := trace.ID(trace.CauseOf(ctx)); id != "" {
+		r = r.Clone()
+		r.AddAttrs(slog.String("trace_id", id))
+	}
+	return t.Handler.Handle(ctx, r)
+}
+
+func (t traced) WithAttrs(as []slog.Attr) slog.Handler { return traced{t.Handler.WithAttrs(as)} }
+
+func (t traced) WithGroup(name string) slog.Handler { return traced{t.Handler.WithGroup(name)} }
 
 // token matches compact JWS and JWE, refresh tokens and client secrets.
 var token = regexp.MustCompile(`eyJ[\w-]+(?:\.[\w-]*){2,4}|\b(?:rt|cs)_[\w-]{20,}`)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 const (
@@ -68,5 +69,31 @@ func TestNewLogLevel(t *testing.T) {
 	log.Warn("loud")
 	if got := out.String(); strings.Contains(got, "quiet") || !strings.HasPrefix(got, "{") || !strings.Contains(got, "loud") {
 		t.Errorf("logged %s, want the warning alone, as JSON", got)
+	}
+}
+
+// TestLogInTrace has lines say in which trace they were written, sampled or not.
+func TestLogInTrace(t *testing.T) {
+	t.Parallel()
+	for name, sample := range map[string]float64{"sampled": 1, "not sampled": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tr := newTraces(t, func(c *TracesConfig) { c.Sample = sample })
+			ctx, span := trace.Start(tr.In(t.Context()), "part")
+			defer span.End()
+			want := "trace_id=" + trace.CauseOf(ctx).TraceID().String()
+			var out bytes.Buffer
+			log := NewLog(&out, slog.LevelInfo, false).With("a", 1)
+			log.InfoContext(ctx, "in it", "token", "hunter2")
+			log.WithGroup("g").WarnContext(ctx, "in a group")
+			log.Info("outside of it")
+			lines := strings.Split(out.String(), "\n")
+			if !strings.Contains(lines[0], want) || strings.Contains(lines[0], "hunter2") || !strings.Contains(lines[1], want) {
+				t.Errorf("want %s in:\n%s\n%s", want, lines[0], lines[1])
+			}
+			if strings.Contains(lines[2], "trace_id") {
+				t.Errorf("there is no trace: %s", lines[2])
+			}
+		})
 	}
 }

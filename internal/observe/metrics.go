@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -71,14 +72,18 @@ func NewMetrics() *Metrics {
 		Name: "carnet_secrets_resolve_total", Help: `Looks for secrets, by provider ("none" has it) and result: ok, stale, not_found or error.`,
 	}, []string{"provider", "result"})
 	m.apis = newAPIs(to)
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-	}
 	to.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "carnet_build_info", Help: "Always 1; the labels say what runs.",
-	}, []string{"version", "go"}).WithLabelValues(version, runtime.Version()).Set(1)
+	}, []string{"version", "go"}).WithLabelValues(version(), runtime.Version()).Set(1)
 	return m
+}
+
+// version is that of the program.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
 }
 
 // Exposition answers a scrape.
@@ -93,15 +98,20 @@ func (m *Metrics) Handler(door string, h http.Handler) http.Handler {
 		began := time.Now()
 		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(s, r)
-		route := r.Pattern
-		if _, path, ok := strings.Cut(route, " "); ok { // after the method
-			route = path
-		}
-		if route == "" || route == "/" {
-			route = "other"
-		}
-		m.request(door, route, s.status, time.Since(began))
+		m.request(door, cmp.Or(routeOf(r), "other"), s.status, time.Since(began))
 	})
+}
+
+// routeOf is the path of the pattern that matched r, "" if none did.
+func routeOf(r *http.Request) string {
+	route := r.Pattern
+	if _, path, ok := strings.Cut(route, " "); ok { // after the method
+		route = path
+	}
+	if route == "/" {
+		return ""
+	}
+	return route
 }
 
 // Admitted counts a request of the gateway.
@@ -192,6 +202,19 @@ func (m *Metrics) SharedCounters(stats func() limit.SharedStats) {
 	to.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "carnet_rate_limit_shared_table_bytes", Help: "Memory for this node's part of what nodes count together, used or not.",
 	}, func() float64 { return float64(stats().Counters.Bytes) })
+}
+
+// Traces shows the spans that were recorded, which stats looks at. It is called once.
+func (m *Metrics) Traces(stats func() TraceStats) {
+	to := promauto.With(m.registry)
+	for outcome, count := range map[string]func() int64{
+		"sent": func() int64 { return stats().Sent }, "dropped": func() int64 { return stats().Dropped },
+	} {
+		to.NewCounterFunc(prometheus.CounterOpts{
+			Name: "carnet_trace_spans_total", Help: "Spans that the collector took, or that were dropped since it did not.",
+			ConstLabels: prometheus.Labels{"outcome": outcome},
+		}, func() float64 { return float64(count()) })
+	}
 }
 
 // Sockets shows how many chat connections there are. It is called once.

@@ -45,22 +45,11 @@ func (m *Metrics) SecureSessions(stats func() securesession.Stats) *SecureSessio
 
 // Decided counts a decision.
 func (s *SecureSessions) Decided(d securesession.Decision) {
-	s.decisions.WithLabelValues(d.Key.Bot, resultOf(d.Reason), string(d.Source), string(d.Reason)).Inc()
+	s.decisions.WithLabelValues(d.Key.Bot, d.Reason.Result(), string(d.Source), string(d.Reason)).Inc()
 	if d.Reason != "" {
 		s.blocked.WithLabelValues(d.Key.Bot, string(d.Reason)).Inc()
 	}
 	if d.Source == securesession.ByGrace {
 		s.grace.Inc()
-	}
-}
-
-func resultOf(r securesession.Reason) string {
-	switch r {
-	case "":
-		return "allow"
-	case securesession.Unavailable, securesession.Busy:
-		return "fail"
-	default:
-		return "deny"
 	}
 }

@@ -83,6 +83,7 @@ func (l *List) Revoked(t Token) bool {
 		c.issued = t.IssuedAt.UnixMilli()
 	}
 	return c.hits(ByToken, "", t.ID) ||
+		c.hits(ByToken, "", t.SignIn) ||
 		c.hits(BySubject, t.Issuer, t.Subject) ||
 		c.hits(ByApp, "", t.App) ||
 		c.hits(ByIssuer, "", t.Issuer) ||

@@ -59,6 +59,31 @@ func TestEachKind(t *testing.T) {
 	}
 }
 
+// TestSignIn takes all tokens of a sign-in back, and no other's.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.add(t, Draft{Target: Target{Kind: ByToken, Name: "s1"}})
+	for name, tc := range map[string]struct {
+		token Token
+		want  bool
+	}{
+		"one of it":      {Token{ID: "s1.a", SignIn: "s1"}, true},
+		"another of it":  {Token{ID: "s1.b", SignIn: "s1"}, true},
+		"of another":     {Token{ID: "s2.a", SignIn: "s2"}, false},
+		"of none":        {Token{ID: "a"}, false},
+		"a longer name":  {Token{ID: "s11.a", SignIn: "s11"}, false},
+		"the very same":  {Token{ID: "s1"}, true},
+		"its subject's":  {Token{Subject: "s1"}, false},
+		"behind the dot": {Token{ID: "a.s1", SignIn: "a"}, false},
+		"nothing at all": {Token{}, false},
+	} {
+		if got := f.Revoked(tc.token); got != tc.want {
+			t.Errorf("%s: revoked %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
 // TestNeighbours has, for each entry, tokens that are almost the one it names.
 func TestNeighbours(t *testing.T) {
 	t.Parallel()

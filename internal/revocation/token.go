@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet"
@@ -10,6 +11,7 @@ import (
 // empty and match nothing.
 type Token struct {
 	ID         string // jti
+	SignIn     string // what stands before a dot in the jti: the sign-in that the token is of
 	Issuer     string // iss
 	Subject    string // sub
 	App        string
@@ -26,8 +28,16 @@ type Token struct {
 func Of(t *carnet.Verified) Token {
 	issued, _ := t.IssuedAt()
 	return Token{
-		ID: t.ID(), Issuer: t.Issuer(), Subject: t.Subject(), App: appOf(t), KeyID: t.KeyID(), IssuedAt: issued,
+		ID: t.ID(), SignIn: signInOf(t.ID()), Issuer: t.Issuer(), Subject: t.Subject(), App: appOf(t), KeyID: t.KeyID(), IssuedAt: issued,
 	}
+}
+
+// signInOf is empty for an id without a dot.
+func signInOf(id string) string {
+	if signIn, _, ok := strings.Cut(id, "."); ok {
+		return signIn
+	}
+	return ""
 }
 
 func appOf(t *carnet.Verified) string {

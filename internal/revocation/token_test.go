@@ -41,6 +41,8 @@ func TestOf(t *testing.T) {
 			Token{ID: "j", Issuer: "https://i", Subject: "ann", App: "shop", KeyID: "kid-1", IssuedAt: noon},
 		},
 		"OpenID Connect":          {`{"iss":"https://i","azp":"shop"}`, Token{Issuer: "https://i", App: "shop", KeyID: "kid-1"}},
+		"of a sign-in":            {`{"jti":"s.j.k"}`, Token{ID: "s.j.k", SignIn: "s", KeyID: "kid-1"}},
+		"of none":                 {`{"jti":".j"}`, Token{ID: ".j", KeyID: "kid-1"}},
 		"session token":           {`{"iss":"app_1","sub":"ann"}`, Token{Issuer: "app_1", Subject: "ann", App: "app_1", KeyID: "kid-1"}},
 		"to the millisecond":      {`{"iat":1780315200.25}`, Token{KeyID: "kid-1", IssuedAt: noon.Add(250 * time.Millisecond)}},
 		"claims of other types":   {`{"iss":"i","client_id":7,"azp":null,"jti":[1],"iat":"now"}`, Token{Issuer: "i", App: "i", KeyID: "kid-1"}},

@@ -65,7 +65,7 @@ func (r Ref) String() string {
 // Belongs tells why r may not be used by what the organization owns.
 func (r Ref) Belongs(organization string) error {
 	if r.Organization != organization {
-		return fault.Newf(fault.Invalid, "%s names the organization %q; it must be %q", r.SRN, r.Organization, organization)
+		return fault.Newf(fault.Invalid, "%s names the organization %q; it must be %q, as the configuration has it", r.SRN, r.Organization, organization)
 	}
 	return nil
 }

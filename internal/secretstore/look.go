@@ -9,11 +9,13 @@ import (
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // entry is what is known of a secret. It is not changed once it is in the map.
 type entry struct {
 	Secret
+	mark string    // unlike that of another value; memory alone may have it
 	err  error     // of the last look; the secret is stale, then
 	read time.Time // when the secret was found; zero: never
 	seen time.Time // when it was looked for
@@ -57,18 +59,21 @@ func (r *Resolver) look(ctx context.Context, n secret.SRN) (*entry, error) {
 
 // next is what is known after one more look; before is nil at the first.
 func (r *Resolver) next(ctx context.Context, before *entry, n secret.SRN) *entry {
+	ctx, span := trace.Start(ctx, "secret resolve")
+	defer span.End()
 	found, err := r.ask(ctx, n)
 	now := r.clock()
 	e := &entry{Secret: found, err: err, read: now, seen: now, due: now.Add(TTL*9/10 + rand.N(TTL/5))}
 	result := "ok"
 	switch {
 	case err == nil:
+		e.mark = found.mark()
 	case fault.KindOf(err) == fault.NotFound:
 		e.read, e.due, result = time.Time{}, now.Add(retry), "not_found"
 	default:
 		e.read, e.due, result = time.Time{}, now.Add(retry), "error"
 		if before != nil && !before.read.IsZero() {
-			e.Secret, e.read = before.Secret, before.read
+			e.Secret, e.mark, e.read = before.Secret, before.mark, before.read
 		}
 		if _, gone := e.answer(now); gone == nil {
 			result = "stale"
@@ -77,6 +82,11 @@ func (r *Resolver) next(ctx context.Context, before *entry, n secret.SRN) *entry
 					slog.String("secret", n.String()), slog.Any("err", err))
 			}
 		}
+	}
+	span.Set("carnet.provider", found.Provider)
+	span.Set("carnet.result", result)
+	if result == "error" || result == "stale" {
+		span.Fail(result)
 	}
 	r.mu.Lock()
 	observe := r.observe

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/observe/observetest"
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
@@ -432,5 +433,32 @@ func BenchmarkResolve(b *testing.B) {
 		if _, err := r.Resolve(b.Context(), key); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestLooksAreTraced has the trace of who needs a secret tell where it was sought.
+func TestLooksAreTraced(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		text string
+		err  error
+		want string
+	}{
+		"found":     {"v", nil, "secret resolve carnet.provider=first carnet.result=ok"},
+		"not there": {"", nil, "secret resolve carnet.provider=none carnet.result=not_found"},
+		"down":      {"", errDown, "secret resolve carnet.provider=first carnet.result=error !"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, recorded := observetest.Record(t.Context())
+			s := &stub{text: tc.text, err: tc.err}
+			r := stubbed(t, Config{}, s)
+			for range 2 { // the second answer comes from memory
+				_, _ = r.Find(ctx, key)
+			}
+			if diff := cmp.Diff([]string{tc.want}, recorded()); diff != "" {
+				t.Errorf("spans (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -2,7 +2,9 @@ package secretstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"log/slog"
 	"slices"
 	"sync"
@@ -144,17 +146,27 @@ func (r *Resolver) Find(ctx context.Context, ref string) (Secret, error) {
 	return narrow(e, now, n)
 }
 
-// Version is that of the secret that was last found for a ref, old or not. It looks for
-// nothing: the version is empty if the secret was not found, or has none.
+// Version is unlike that of another value of the secret: the provider's, or a digest where
+// that has none, which is as confidential as the value. It is of what was last found for a
+// ref, old or not, and looks for nothing: it is empty if the secret was not found.
 func (r *Resolver) Version(ref string) string {
 	n, err := secret.ParseRef(ref)
 	if err != nil {
 		return ""
 	}
 	if e := r.entry(n.SRN); e != nil {
-		return e.Version
+		return e.mark
 	}
 	return ""
+}
+
+// mark tells the value from others, on all nodes alike.
+func (s Secret) mark() string {
+	if s.Version != "" {
+		return s.Version
+	}
+	sum := sha256.Sum256(s.Value.Reveal())
+	return hex.EncodeToString(sum[:])
 }
 
 // Refresh tells whether there is a newer value than the one that the caller has used

@@ -188,6 +188,45 @@ func TestKubernetesMount(t *testing.T) {
 	})
 }
 
+// TestVersionOfFile: a value without a version is told from others, and the same on all nodes.
+func TestVersionOfFile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir, other := t.TempDir(), t.TempDir()
+		r := newResolver(t, Config{Organization: "acme", Dir: dir})
+		elsewhere := newResolver(t, Config{Organization: "acme", Dir: other, Environ: []string{"CARNET_SECRET_ACME__TOKEN=two"}})
+		const ref = "srn:vault::acme:secret:token"
+		look := func(r *Resolver) string {
+			t.Helper()
+			if _, err := r.Resolve(t.Context(), ref); err != nil {
+				t.Fatal(err)
+			}
+			return r.Version(ref)
+		}
+		place(t, dir, "token", "one")
+		if v := r.Version(ref); v != "" {
+			t.Errorf("Version() = %q before a look", v)
+		}
+		one := look(r)
+		place(t, dir, "token", "two")
+		if v := look(r); v != one || strings.Contains(v, "one") {
+			t.Errorf("Version() = %q, then %q before the next look", one, v)
+		}
+		time.Sleep(2 * TTL)
+		two := look(r)
+		if v := look(elsewhere); two == one || v != two {
+			t.Errorf("Version() = %q, then %q, and %q on another node", one, two, v)
+		}
+		if err := os.Remove(filepath.Join(dir, "acme", "token")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * TTL)
+		if _, err := r.Resolve(t.Context(), ref); err == nil || r.Version(ref) != "" {
+			t.Errorf("Version() = %q of what is gone, %v", r.Version(ref), err)
+		}
+	})
+}
+
 func TestReadableByOthersIsToldOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -18,6 +18,8 @@ type baas struct {
 
 func (b *baas) Revision() string { return b.client.Revision() }
 
+func (b *baas) Learn(ctx context.Context) { b.client.Learn(ctx) }
+
 func (b *baas) Read(object json.RawMessage) (Inputs, bool) {
 	in, err := connector.ParseInput(object)
 	if err != nil {

@@ -8,6 +8,7 @@ type Event interface{ event() }
 // Message wants to pass. ID is unlike that of any other message of the machine.
 type Message struct {
 	ID      uint64
+	Policy  *Policy // in force for it to its end
 	Print   Print
 	Missing bool // the context lacks what the authorizer is to be asked with
 	Stopped bool // the bot takes no messages
@@ -75,6 +76,7 @@ type Tell struct {
 // time has passed. [Leased] is the outcome.
 type Acquire struct {
 	Flight uint64
+	Policy *Policy // for its Lease
 	After  time.Duration
 }
 
@@ -89,6 +91,7 @@ type Call struct {
 // the outcome; without a flight, nobody waits for it.
 type Save struct {
 	Flight uint64
+	Policy *Policy // for its Keep
 	Record Record
 }
 

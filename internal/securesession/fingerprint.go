@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"hash"
 	"maps"
 	"slices"
@@ -17,8 +18,8 @@ import (
 // them. A nil one is not there, which is something else than null.
 type Inputs map[string]json.RawMessage
 
-// fingerprint is a keyed hash of whose the inputs are, and of them: whoever reads a record without the key cannot
-// try which token it was. Two inputs of one identity have the same one exactly if they
+// fingerprint is a keyed hash of whose the inputs are, and of them: whoever reads a record
+// without the key cannot try which token it was. Two inputs of one identity have the same one exactly if they
 // have the same names and, as JSON, the same values; numbers are the same if they are
 // spelled alike.
 func fingerprint(key secret.Bytes, identity string, in Inputs) [32]byte {
@@ -37,6 +38,14 @@ func fingerprint(key secret.Bytes, identity string, in Inputs) [32]byte {
 			frame(mac, value)
 		}
 	}
+	return [32]byte(mac.Sum(nil))
+}
+
+// Revision is a keyed hash of the policy and of the revision of what it names, which may
+// tell of secrets.
+func (p *Policy) Revision(key secret.Bytes, of string) [32]byte {
+	mac := hmac.New(sha256.New, key.Reveal())
+	fmt.Fprintf(mac, "%#v\n%q", *p, of)
 	return [32]byte(mac.Sum(nil))
 }
 

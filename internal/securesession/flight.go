@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // storeTimeout bounds how long a store that hangs holds up a conversation.
@@ -44,11 +46,11 @@ func (s *session) work(ctx context.Context) {
 func (s *session) perform(ctx context.Context, o op) (Event, error) {
 	switch a := o.action.(type) {
 	case Acquire:
-		return s.acquire(ctx, a, o.guard.Policy)
+		return s.acquire(ctx, a)
 	case Call:
 		return Answered{Flight: a.Flight, Answer: s.call(ctx, o)}, nil
 	case Save:
-		return s.save(ctx, a, o.guard.Policy)
+		return s.save(ctx, a)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -61,7 +63,7 @@ func (s *session) perform(ctx context.Context, o op) (Event, error) {
 
 // acquire asks for the lease. Without the store's leases the call is made all the same:
 // at worst two nodes make it.
-func (s *session) acquire(ctx context.Context, a Acquire, p *Policy) (Event, error) {
+func (s *session) acquire(ctx context.Context, a Acquire) (Event, error) {
 	if a.After > 0 {
 		wait := time.NewTimer(a.After)
 		defer wait.Stop()
@@ -75,7 +77,7 @@ func (s *session) acquire(ctx context.Context, a Acquire, p *Policy) (Event, err
 	defer cancel()
 	g := s.gate
 	now := g.c.Clock()
-	held, leaseErr := g.c.Store.LeaseSecureSession(ctx, s.key, g.c.Node, now, now.Add(p.Lease()))
+	held, leaseErr := g.c.Store.LeaseSecureSession(ctx, s.key, g.c.Node, now, now.Add(a.Policy.Lease()))
 	r, err := g.c.Store.SecureSession(ctx, s.key, now)
 	return Leased{Flight: a.Flight, Elsewhere: leaseErr == nil && !held, Record: r, Unread: err != nil}, errors.Join(leaseErr, err)
 }
@@ -85,9 +87,16 @@ func (s *session) acquire(ctx context.Context, a Acquire, p *Policy) (Event, err
 func (s *session) call(ctx context.Context, o op) Answer {
 	g, p := s.gate, o.guard.Policy
 	start := g.c.Clock()
-	asked, cancel := context.WithTimeout(ctx, p.Timeout)
+	asked, span := trace.Start(trace.Because(ctx, o.cause), "authorizer call")
+	asked, cancel := context.WithTimeout(asked, p.Timeout)
 	a := o.guard.Authorizer.Check(asked, s.key, o.subject)
 	cancel()
+	span.Set("carnet.connector", p.Alias)
+	span.Set("carnet.outcome", a.Detail)
+	if a.Class == Failure || a.Class == Misconfigured {
+		span.Fail(a.Detail)
+	}
+	span.End()
 	g.c.Observer.Called(p.Alias, a.Detail, g.c.Clock().Sub(start))
 	if a.Class != Yes || len(a.Output) == 0 {
 		return a
@@ -102,11 +111,11 @@ func (s *session) call(ctx context.Context, o op) Answer {
 }
 
 // save shares a record with the other nodes.
-func (s *session) save(ctx context.Context, a Save, p *Policy) (Event, error) {
+func (s *session) save(ctx context.Context, a Save) (Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	g := s.gate
-	stands, err := g.c.Store.SaveSecureSession(ctx, s.key, g.c.Node, a.Record, g.c.Clock().Add(p.Keep()))
+	stands, err := g.c.Store.SaveSecureSession(ctx, s.key, g.c.Node, a.Record, g.c.Clock().Add(a.Policy.Keep()))
 	if a.Flight == 0 {
 		return nil, err
 	}

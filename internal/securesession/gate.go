@@ -10,6 +10,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/crew"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // Authorizer says whether a user may go on. Safe for concurrent use.
@@ -19,8 +20,11 @@ type Authorizer interface {
 	Read(object json.RawMessage) (in Inputs, missing bool)
 	// Check asks. It returns when ctx ends at the latest.
 	Check(ctx context.Context, k Key, s Subject) Answer
-	// Revision changes with all but the context that an answer may depend on.
+	// Revision changes with all but the context that an answer may depend on. It may have
+	// digests of secrets in it.
 	Revision() string
+	// Learn finds what Revision depends on, so that this does not change with the first Check.
+	Learn(ctx context.Context)
 }
 
 // Subject is who the authorizer is asked about.
@@ -59,6 +63,7 @@ type Decision struct {
 	Reason  Reason // empty: it passed
 	Source  Source
 	At      time.Time
+	Trace   string // in which it was made; empty: in none
 }
 
 // records is the part of the store that nodes share decisions through.
@@ -166,21 +171,23 @@ func (g *Gate) Run(ctx context.Context) error {
 
 // Admit returns nil to let a message pass, when it is its turn. A [fault.Error] says why
 // it is blocked, with a [Reason] in its chain. A ctx that ends takes the message back.
-func (g *Gate) Admit(ctx context.Context, a Ask) error { return g.Enter(a).Wait(ctx) }
+func (g *Gate) Admit(ctx context.Context, a Ask) error { return g.Enter(ctx, a).Wait(ctx) }
 
 // Guards tells whether anything stands before a bot.
 func (g *Gate) Guards(bot string) bool { return g.c.Guard(bot) != nil }
 
 // Enter queues a message and returns at once: the messages of a conversation are settled
-// in the order in which they entered.
-func (g *Gate) Enter(a Ask) *Ticket {
+// in the order in which they entered. The decision is a part of the trace that ctx is in.
+func (g *Gate) Enter(ctx context.Context, a Ask) *Ticket {
 	t := &Ticket{ask: a, verdict: make(chan error, 1)}
 	guard := g.c.Guard(a.Key.Bot)
 	if guard == nil {
 		t.verdict <- nil
 		return t
 	}
-	g.session(a.Key, guard.Policy).enter(guard, t)
+	ctx, t.span = trace.Start(ctx, "secure session")
+	t.cause = trace.CauseOf(ctx)
+	g.session(a.Key).enter(guard, t)
 	return t
 }
 
@@ -204,13 +211,13 @@ func (g *Gate) Protect(ctx context.Context, a Ask, what Surface) error {
 
 // Forget is called when a conversation has ended.
 func (g *Gate) Forget(k Key) {
-	if guard := g.c.Guard(k.Bot); guard != nil {
-		g.session(k, guard.Policy).forget()
+	if g.Guards(k.Bot) {
+		g.session(k).forget()
 	}
 }
 
 // session is the one in memory, or a new one.
-func (g *Gate) session(k Key, p *Policy) *session {
+func (g *Gate) session(k Key) *session {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.sessions[k]
@@ -218,7 +225,7 @@ func (g *Gate) session(k Key, p *Policy) *session {
 		if len(g.sessions) >= g.c.Sessions {
 			g.makeRoom()
 		}
-		s = &session{gate: g, key: k, machine: NewMachine(p), tickets: map[uint64]*Ticket{}}
+		s = &session{gate: g, key: k, machine: NewMachine(), tickets: map[uint64]*Ticket{}}
 		g.sessions[k] = s
 	}
 	s.claims++

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ func TestSingleFlight(t *testing.T) {
 		for i := range 32 {
 			a := ask("good")
 			a.Message = fmt.Sprint(i)
-			tickets = append(tickets, b.Enter(a))
+			tickets = append(tickets, b.Enter(t.Context(), a))
 		}
 		if got := reason(b.Admit(t.Context(), ask("good"))); got != string(Busy) {
 			t.Errorf("the message that is too many: %q", got)
@@ -98,7 +99,7 @@ func TestSingleFlight(t *testing.T) {
 func TestLeave(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		ctx, cancel := context.WithCancel(t.Context())
-		first, second := b.Enter(ask("good")), b.Enter(ask("good"))
+		first, second := b.Enter(t.Context(), ask("good")), b.Enter(t.Context(), ask("good"))
 		synctest.Wait()
 		cancel()
 		if err := first.Wait(ctx); !errors.Is(err, context.Canceled) {
@@ -119,7 +120,7 @@ func TestOrder(t *testing.T) {
 		for i, token := range []string{"good", "good", "bad", "good"} {
 			a := ask(token)
 			a.Message = fmt.Sprint(i)
-			tickets = append(tickets, b.Enter(a))
+			tickets = append(tickets, b.Enter(t.Context(), a))
 		}
 		for i, want := range []string{"", "", "unauthorized", ""} {
 			if got := reason(tickets[i].Wait(t.Context())); got != want {
@@ -281,6 +282,34 @@ func TestRevisionAsksAgain(t *testing.T) {
 	})
 }
 
+// TestReloadInFlight changes what stands before the bot while a call is under way: what
+// came before stays with what it has met.
+func TestReloadInFlight(t *testing.T) {
+	var now atomic.Pointer[Guard]
+	edit := func(b *bench) {
+		now.Store(b.c.Guard("teller"))
+		b.c.Guard = func(string) *Guard { return now.Load() }
+	}
+	inBubble(t, edit, func(t *testing.T, b *bench) {
+		strict := &official{answers: func(string) Answer { return Answer{Class: No, Detail: "4xx"} }, revision: "2"}
+		first, second := b.Enter(t.Context(), ask("good")), b.Enter(t.Context(), ask("bad"))
+		synctest.Wait()
+		now.Store(&Guard{Policy: &Policy{Interval: time.Hour, Timeout: time.Second, MaxPending: 3}, Authorizer: strict})
+		third, tooMuch := b.Enter(t.Context(), ask("good")), b.Enter(t.Context(), ask("good"))
+		for i, w := range []struct {
+			ticket *Ticket
+			want   Reason
+		}{{first, ""}, {second, Unauthorized}, {third, Unauthorized}, {tooMuch, Busy}} {
+			if got := reason(w.ticket.Wait(t.Context())); got != string(w.want) {
+				t.Errorf("message %d: %q, want %q", i+1, got, w.want)
+			}
+		}
+		if diff := cmp.Diff([][]string{{"good", "bad"}, {"good"}}, [][]string{b.official.calls(), strict.calls()}); diff != "" {
+			t.Errorf("the old one and the new one were asked (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestNodes has two nodes of one store.
 func TestNodes(t *testing.T) {
 	t.Parallel()
@@ -291,7 +320,7 @@ func TestNodes(t *testing.T) {
 		defer two.run(t)()
 		synctest.Wait()
 
-		first := one.Enter(ask("good"))
+		first := one.Enter(t.Context(), ask("good"))
 		synctest.Wait()
 		wantVerdict(t, two, ask("good"), "") // it waits for the other node's answer
 		if err := first.Wait(t.Context()); err != nil {
@@ -338,7 +367,7 @@ func TestStop(t *testing.T) {
 		wantVerdict(t, b, ask("good"), Unavailable) // before Run
 		stop := b.run(t)
 		synctest.Wait()
-		waits := b.Enter(ask("good"))
+		waits := b.Enter(t.Context(), ask("good"))
 		synctest.Wait()
 		stop()
 		if got := reason(waits.Wait(t.Context())); got != string(Unavailable) {

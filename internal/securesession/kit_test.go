@@ -125,6 +125,8 @@ func (o *official) Revision() string {
 	return o.revision
 }
 
+func (o *official) Learn(context.Context) {}
+
 func (o *official) Read(object json.RawMessage) (Inputs, bool) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(object, &members); err != nil {
@@ -253,7 +255,12 @@ func (b *bench) held() (sessions, records int) {
 // run runs the gate until stop, or the end of the test.
 func (b *bench) run(t testing.TB) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	return b.serve(context.Background(), t)
+}
+
+func (b *bench) serve(ctx context.Context, t testing.TB) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 	stop = sync.OnceFunc(func() {

@@ -7,7 +7,6 @@ import "time"
 // asks the store and then the authorizer, is under way. Numbers in its comments are the
 // rows of the table in docs/secure-sessions.md. Not safe for concurrent use.
 type Machine struct {
-	policy *Policy
 	rules  rules
 	record Record    // the newest that this node knows
 	queue  []waiting // without an answer; the first flight.waiters of them wait for the flight
@@ -39,6 +38,7 @@ const (
 // flight is one question to the authorizer, from the lease to the saved answer.
 type flight struct {
 	id      uint64
+	policy  *Policy // of the message that it began with, whatever is in force by now
 	phase   phase
 	print   Print
 	waiters int
@@ -51,11 +51,7 @@ type flight struct {
 }
 
 // NewMachine returns a machine that knows nothing.
-func NewMachine(p *Policy) *Machine { return &Machine{policy: p, rules: written} }
-
-// Govern puts another policy in force. What was found under the old one has another
-// revision in its print, and so covers no message that comes later (row 17).
-func (m *Machine) Govern(p *Policy) { m.policy = p }
+func NewMachine() *Machine { return &Machine{rules: written} }
 
 // Idle tells whether nothing waits or is under way.
 func (m *Machine) Idle() bool { return m.flight.phase == idle && len(m.queue) == 0 }
@@ -98,7 +94,7 @@ func (m *Machine) message(now time.Time, e Message) {
 	case m.flight.phase == idle:
 		m.queue = append(m.queue, w)
 		m.drain(now)
-	case len(m.queue) >= m.policy.MaxPending: // 8
+	case len(m.queue) >= e.Policy.MaxPending: // 8
 		m.block(w, Busy, ByLocal, time.Second)
 	default: // 7 or 9
 		m.queue = append(m.queue, w)
@@ -133,9 +129,9 @@ func (m *Machine) drain(now time.Time) {
 			continue
 		}
 		m.flights++ // 6
-		m.flight = flight{id: m.flights, phase: leasing, print: w.Print, waiters: 1, begun: now}
+		m.flight = flight{id: m.flights, policy: w.Policy, phase: leasing, print: w.Print, waiters: 1, begun: now}
 		m.gather()
-		m.do(Acquire{Flight: m.flight.id})
+		m.do(Acquire{Flight: m.flight.id, Policy: w.Policy})
 	}
 }
 
@@ -146,7 +142,7 @@ func (m *Machine) settle(now time.Time, w waiting) bool {
 		m.missing(now, w)
 	case m.rules.stands(m.record, w.Print, now): // 2
 		m.pass(w, ByCache)
-	case m.rules.refused(m.policy, m.record, w.Print, now): // 15
+	case m.rules.refused(w.Policy, m.record, w.Print, now): // 15
 		m.block(w, m.record.Reason, ByCache, 0)
 	default:
 		return false
@@ -160,7 +156,7 @@ func (m *Machine) missing(now time.Time, w waiting) {
 			State: Denied, Print: w.Print, Began: after(now, r.Began), At: now,
 			Reason: CredentialMissing, Denials: r.Denials + 1,
 		}
-		m.do(Save{Record: m.record})
+		m.do(Save{Record: m.record, Policy: w.Policy})
 	}
 	m.block(w, CredentialMissing, ByLocal, 0)
 }
@@ -169,7 +165,7 @@ func (m *Machine) missing(now time.Time, w waiting) {
 // may not keeps all behind it waiting, so that the order of arrival stays (9).
 func (m *Machine) gather() {
 	f := &m.flight
-	for f.waiters < len(m.queue) && m.rules.joins(m.policy, *f, m.queue[f.waiters]) {
+	for f.waiters < len(m.queue) && m.rules.joins(f.policy, *f, m.queue[f.waiters]) {
 		f.waiters++
 	}
 }
@@ -177,7 +173,7 @@ func (m *Machine) gather() {
 // leased goes on with what the store knows, which may be enough.
 func (m *Machine) leased(now time.Time, e Leased) {
 	f := &m.flight
-	m.record = m.rules.known(m.policy, m.record, e, now) // 19, 20
+	m.record = m.rules.known(f.policy, m.record, e, now) // 19, 20
 	for f.waiters > 0 && m.settle(now, m.queue[0]) {
 		m.pop()
 	}
@@ -185,12 +181,12 @@ func (m *Machine) leased(now time.Time, e Leased) {
 	case f.waiters == 0:
 		m.land(now, !e.Elsewhere)
 	case !m.rules.leases(e): // 21: until the other node is done, or its lease lapses
-		if now.Sub(f.begun) >= 2*m.policy.Lease() {
+		if now.Sub(f.begun) >= 2*f.policy.Lease() {
 			m.blockWaiters(Busy, ByLocal, time.Second)
 			m.land(now, false)
 			return
 		}
-		m.do(Acquire{Flight: f.id, After: pollLease})
+		m.do(Acquire{Flight: f.id, Policy: f.policy, After: pollLease})
 	default:
 		f.phase, f.start, f.prior, f.caller = calling, now, m.record, m.queue[0].ID
 		m.do(Call{Flight: f.id, Message: f.caller})
@@ -206,7 +202,7 @@ func (m *Machine) answered(now time.Time, a Answer) {
 	r := Record{Print: f.print, Began: after(f.start, f.prior.Began)}
 	switch {
 	case a.Class == Yes: // 10
-		r.State, r.Until = Allowed, m.rules.until(m.policy, f.start, a)
+		r.State, r.Until = Allowed, m.rules.until(f.policy, f.start, a)
 	case a.Class == No: // 11, 13
 		r.State, r.At, r.Reason, r.Denials = Denied, now, Unauthorized, f.prior.Denials+1
 	case a.Class == Barred: // 4: what is known stays
@@ -214,7 +210,7 @@ func (m *Machine) answered(now time.Time, a Answer) {
 		m.tell(Locked, Restricted, a.RetryAfter)
 		m.land(now, true)
 		return
-	case m.rules.graced(m.policy, f.prior, *f, a, now): // 14: not extended
+	case m.rules.graced(f.policy, f.prior, *f, a, now): // 14: not extended
 		for f.waiters > 0 {
 			m.pass(m.pop(), ByGrace)
 		}
@@ -230,7 +226,7 @@ func (m *Machine) answered(now time.Time, a Answer) {
 	}
 	m.strikes = a.Class != Yes
 	f.phase, f.found, f.answer = saving, r, a
-	m.do(Save{Flight: f.id, Record: r})
+	m.do(Save{Flight: f.id, Record: r, Policy: f.policy})
 }
 
 // saved settles the flight's messages by the answer, or all anew if another node's
@@ -238,7 +234,7 @@ func (m *Machine) answered(now time.Time, a Answer) {
 func (m *Machine) saved(now time.Time, e Saved) {
 	f := &m.flight
 	if m.rules.lost(e) {
-		m.record = m.rules.known(m.policy, m.record, Leased{Record: e.Stands}, now)
+		m.record = m.rules.known(f.policy, m.record, Leased{Record: e.Stands}, now)
 		m.land(now, false)
 		return
 	}

@@ -280,7 +280,7 @@ func (w *world) finished() error {
 func (w *world) send(node int) error {
 	id := uint64(len(w.sent))
 	w.sent = append(w.sent, sent{inputs: w.context, node: node, arrived: w.now})
-	return w.step(node, Message{ID: id, Print: printOf(w.context), Missing: w.left.bare && w.context == 2})
+	return w.step(node, Message{ID: id, Policy: w.policy, Print: printOf(w.context), Missing: w.left.bare && w.context == 2})
 }
 
 func (w *world) crash(node int) {
@@ -293,7 +293,7 @@ func (w *world) crash(node int) {
 }
 
 func (w *model) machine() *Machine {
-	m := NewMachine(w.policy)
+	m := NewMachine()
 	m.rules = w.rules
 	return m
 }

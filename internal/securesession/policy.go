@@ -2,7 +2,6 @@ package securesession
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -46,11 +45,6 @@ func (p *Policy) Lease() time.Duration { return p.Timeout + time.Second }
 // Keep is how long a record is of use.
 func (p *Policy) Keep() time.Duration {
 	return max(p.Interval+p.Grace, p.DenyInterval) + time.Minute
-}
-
-// Revision is a hash of the policy and of the revision of what it names.
-func (p *Policy) Revision(of string) [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%#v\n%q", *p, of))
 }
 
 // The bounds of a policy.

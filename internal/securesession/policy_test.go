@@ -154,15 +154,15 @@ func wantField(t *testing.T, text, field string) {
 func TestPolicyRevision(t *testing.T) {
 	t.Parallel()
 	p := documentedPolicy()
-	one := p.Revision("a")
-	if one != p.Revision("a") || one == p.Revision("b") {
+	one := p.Revision(testKey, "a")
+	if one != p.Revision(testKey, "a") || one == p.Revision(testKey, "b") {
 		t.Error("the revision does not follow the connector's")
 	}
 	q := documentedPolicy()
-	if q.Revision("a") != one {
+	if q.Revision(testKey, "a") != one {
 		t.Error("equal policies have two revisions")
 	}
-	if q.Success = []int{200, 204}; q.Revision("a") == one {
+	if q.Success = []int{200, 204}; q.Revision(testKey, "a") == one {
 		t.Error("policies that differ have one revision")
 	}
 }

@@ -12,6 +12,7 @@ import (
 // script drives one machine, and writes down what it wants.
 type script struct {
 	m   *Machine
+	p   *Policy
 	now time.Time
 	log []string
 	id  uint64
@@ -22,7 +23,7 @@ func newScript(edit func(*Policy)) *script {
 	if edit != nil {
 		edit(p)
 	}
-	return &script{m: NewMachine(p), now: at(0)}
+	return &script{m: NewMachine(), p: p, now: at(0)}
 }
 
 func (s *script) step(e Event) {
@@ -57,7 +58,7 @@ func (s *script) send(inputs byte) { s.sendAs(Message{Print: printOf(inputs)}) }
 
 func (s *script) sendAs(m Message) {
 	s.id++
-	m.ID = s.id
+	m.ID, m.Policy = s.id, s.p
 	s.step(m)
 }
 
@@ -287,7 +288,7 @@ func TestRows(t *testing.T) {
 		"17 a change of the configuration": {nil, func(s *script) {
 			s.ask(1, Yes)
 			s.anew()
-			s.m.Govern(&Policy{Interval: time.Hour, MaxPending: 1})
+			s.p = &Policy{Interval: time.Hour, MaxPending: 1}
 			s.sendAs(Message{Print: Print{Inputs: [32]byte{1}, Revision: [32]byte{1}}})
 		}, []string{"acquire"}},
 		"18 a waiter leaves": {nil, func(s *script) {
@@ -321,6 +322,15 @@ func TestRows(t *testing.T) {
 			s.wait(1)
 			s.send(1)
 		}, []string{"acquire", "tell secured", "pass 1 cache", "release", "pass 2 cache", "acquire"}},
+		"19 another node's no, by a clock that is ahead": {func(p *Policy) { p.DenyInterval = 5 * time.Second }, func(s *script) {
+			s.send(1)
+			ahead := s.now.Add(time.Hour)
+			s.step(Leased{Flight: s.flight(), Record: Record{State: Denied, Print: printOf(1), Began: ahead, At: ahead, Reason: Unauthorized}})
+			s.wait(4)
+			s.send(1)
+			s.wait(1)
+			s.send(1)
+		}, []string{"acquire", "block 1 unauthorized cache", "tell locked", "release", "block 2 unauthorized cache", "tell locked", "acquire"}},
 		"19 another node's newer no": {withGrace, func(s *script) {
 			s.ask(1, Yes)
 			s.wait(10)

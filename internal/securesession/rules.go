@@ -47,6 +47,9 @@ var written = rules{
 		if bound := now.Add(p.Interval); e.Record.Until.After(bound) {
 			e.Record.Until = bound // the other node's clock is ahead
 		}
+		if e.Record.At.After(now) {
+			e.Record.At = now // likewise
+		}
 		return e.Record
 	},
 	leases: func(e Leased) bool { return !e.Elsewhere },

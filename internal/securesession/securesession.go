@@ -28,7 +28,7 @@ const (
 // anything about another.
 type Print struct {
 	Inputs   [32]byte // keyed hash of all that the authorizer reads of the context
-	Revision [32]byte // hash of the configuration, and of the versions of its secrets
+	Revision [32]byte // keyed hash of the configuration, and of the versions of its secrets
 }
 
 // Record is the last decision about a conversation. The zero Record is none.
@@ -61,6 +61,18 @@ const (
 )
 
 func (r Reason) Error() string { return "secure session: " + string(r) }
+
+// Result is in a word what a decision for that reason is: allow, deny or fail.
+func (r Reason) Result() string {
+	switch r {
+	case "":
+		return "allow"
+	case Unavailable, Busy:
+		return "fail"
+	default:
+		return "deny"
+	}
+}
 
 // Source is what a decision rests on, for metrics.
 type Source string

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/trace"
 )
 
 // session does for one conversation what its machine wants.
@@ -18,7 +20,7 @@ type session struct {
 	last    uint64
 	ops     []op
 	working bool
-	guard   *Guard
+	guard   *Guard // of the last message
 	used    time.Time
 
 	// The print of the last subject, since most messages come with the same one.
@@ -28,19 +30,23 @@ type session struct {
 	missing  bool
 }
 
-// op is an action that takes time, with what it needs.
+// op is an action that takes time.
 type op struct {
 	action  Action
-	guard   *Guard
-	subject Subject // of a Call
+	guard   *Guard  // of a Call: what stood before the bot when its message came
+	subject Subject // likewise
+	cause   trace.Cause
 }
 
 // Ticket is a message's place in the queue.
 type Ticket struct {
 	ask     Ask
+	guard   *Guard
 	session *session // nil: there is nothing to leave
 	id      uint64
 	verdict chan error
+	span    trace.Span
+	cause   trace.Cause // the same, for what the decision takes
 }
 
 // Decided tells whether [Ticket.Wait] has the verdict at once.
@@ -69,13 +75,11 @@ func (s *session) enter(guard *Guard, t *Ticket) {
 	s.mu.Lock()
 	defer s.release()
 	s.last++
-	t.session, t.id = s, s.last
+	t.guard, t.session, t.id = guard, s, s.last
 	s.tickets[t.id] = t
-	m := Message{ID: t.id, Stopped: guard.Stopped}
+	m := Message{ID: t.id, Policy: guard.Policy, Stopped: guard.Stopped}
 	if !m.Stopped {
 		m.Print, m.Missing = s.look(guard, t.ask.Subject)
-		s.guard = guard
-		s.machine.Govern(guard.Policy)
 	}
 	s.step(m)
 }
@@ -93,7 +97,8 @@ func (s *session) look(guard *Guard, a Subject) (Print, bool) {
 	of, revision := a.sum(), guard.Authorizer.Revision()
 	if of != s.of || guard != s.guard || revision != s.revision {
 		in, missing := guard.Authorizer.Read(a.Context)
-		s.print = Print{Inputs: fingerprint(s.gate.c.Key, a.Identity, in), Revision: guard.Policy.Revision(revision)}
+		key := s.gate.c.Key
+		s.print = Print{Inputs: fingerprint(key, a.Identity, in), Revision: guard.Policy.Revision(key, revision)}
 		s.of, s.guard, s.revision, s.missing = of, guard, revision, missing
 	}
 	return s.print, s.missing
@@ -104,6 +109,7 @@ func (s *session) leave(t *Ticket) {
 	defer s.mu.Unlock()
 	if s.tickets[t.id] == t {
 		delete(s.tickets, t.id)
+		t.span.End()
 		s.step(Leave{t.id})
 	}
 }
@@ -134,7 +140,7 @@ func (s *session) quiet() bool { return s.machine.Idle() && !s.working }
 func (s *session) stale(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.quiet() && now.After(s.used.Add(s.machine.policy.Keep()))
+	return s.quiet() && (s.guard == nil || now.After(s.used.Add(s.guard.Policy.Keep())))
 }
 
 // step gives the machine an event and does what it wants. The session is locked.
@@ -155,9 +161,10 @@ func (s *session) step(e Event) {
 			s.settle(a.ID, Decision{Reason: a.Reason, Source: a.Source, At: now}, refusalOf(a.Reason, a.RetryAfter))
 		case Tell:
 		case Call:
-			s.ops = append(s.ops, op{a, s.guard, s.tickets[a.Message].ask.Subject})
+			t := s.tickets[a.Message]
+			s.ops = append(s.ops, op{a, t.guard, t.ask.Subject, t.cause})
 		default:
-			s.ops = append(s.ops, op{action: a, guard: s.guard})
+			s.ops = append(s.ops, op{action: a})
 		}
 	}
 	if len(s.ops) > 0 && !s.working {
@@ -170,18 +177,29 @@ func (s *session) step(e Event) {
 // stop answers who waits, since nothing runs that would, and begins anew.
 func (s *session) stop() {
 	for id, t := range s.tickets {
+		t.end(Decision{Key: s.key, Reason: Unavailable})
 		t.verdict <- refusalOf(Unavailable, time.Second)
 		delete(s.tickets, id)
 	}
-	s.ops, s.machine = nil, NewMachine(s.machine.policy)
+	s.ops, s.machine = nil, NewMachine()
 }
 
 func (s *session) settle(id uint64, d Decision, refusal error) {
 	t := s.tickets[id]
 	delete(s.tickets, id)
-	d.Key, d.Message = s.key, t.ask.Message
+	d.Key, d.Message, d.Trace = s.key, t.ask.Message, trace.ID(t.cause)
 	s.gate.c.Observer.Decided(d)
+	t.end(d)
 	t.verdict <- refusal
+}
+
+// end says in the message's trace what was decided.
+func (t *Ticket) end(d Decision) {
+	t.span.Set("carnet.bot", d.Key.Bot)
+	t.span.Set("carnet.result", d.Reason.Result())
+	t.span.Set("carnet.source", string(d.Source))
+	t.span.Set("carnet.reason", string(d.Reason))
+	t.span.End()
 }
 
 // The texts that a user is shown if the configuration has none.

@@ -12,7 +12,7 @@ func (g *Gate) Standing(ctx context.Context, a Ask) (Notice, bool) {
 	if guard == nil || guard.Stopped {
 		return Notice{}, false
 	}
-	s := g.session(a.Key, guard.Policy)
+	s := g.session(a.Key)
 	s.mu.Lock()
 	of, _ := s.look(guard, a.Subject)
 	known := s.machine.Record()

@@ -92,7 +92,7 @@ func TestStats(t *testing.T) {
 		wantVerdict(t, b, bad, Unauthorized)
 		waits := ask("good")
 		waits.Key.Conversation = "c3"
-		tickets := []*Ticket{b.Enter(waits), b.Enter(waits)}
+		tickets := []*Ticket{b.Enter(t.Context(), waits), b.Enter(t.Context(), waits)}
 		if tickets[0].Decided() {
 			t.Error("decided before anybody was asked")
 		}

@@ -3,11 +3,14 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/egress"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/token"
@@ -18,10 +21,32 @@ type accessVerifier struct{ v *carnet.Verifier }
 
 func newAccessVerifier(c *Core, cache *carnet.Cache) (*accessVerifier, error) {
 	v, err := carnet.NewVerifier(carnet.VerifierConfig{
-		Keys:   &ringKeys{ring: c.Keys, set: token.AccessSet},
+		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet, clock: c.now}, Clock: c.now,
 		Policy: carnet.AccessTokens(c.Config.Issuer, c.Config.Audience), Cache: cache, Revocations: revoked{c.Revocations},
 	})
 	return &accessVerifier{v}, err
+}
+
+// newIssuedVerifier takes access tokens for whatever audience.
+func newIssuedVerifier(c *Core, cache *carnet.Cache) (*carnet.Verifier, error) {
+	policy := carnet.AccessTokens(c.Config.Issuer, "")
+	policy.AnyAudience = true
+	return carnet.NewVerifier(carnet.VerifierConfig{
+		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet, clock: c.now}, Clock: c.now,
+		Policy: policy, Cache: cache, Revocations: revoked{c.Revocations},
+	})
+}
+
+// keyFetchTime is how long a connection to a server with an app's keys may take to be
+// made, and its TLS again.
+const keyFetchTime = 2 * time.Second
+
+// keyFetcher makes the client that fetches the keys which an app publishes at a host, on
+// the port that its URL names.
+func (c *Core) keyFetcher(host string) *http.Client {
+	guard := c.Config.Egress.Guard()
+	guard.Ports, guard.Networks = nil, append(slices.Clone(guard.Networks), egress.Named(host)...)
+	return egress.New(egress.Config{Host: host, Guard: guard, Connect: keyFetchTime, Conns: 1})
 }
 
 // Subject is who the token was issued to. Every refusal is one fault; the reason is
@@ -37,8 +62,9 @@ func (a *accessVerifier) Subject(ctx context.Context, accessToken string) (strin
 // ringKeys is one set of the ring as a [carnet.KeySource]. It reads the set again when
 // the ring's generation has moved.
 type ringKeys struct {
-	ring *key.Ring
-	set  key.SetName
+	ring  *key.Ring
+	set   key.SetName
+	clock func() time.Time
 
 	mu      sync.Mutex // one reads at a time
 	current atomic.Pointer[generationOfKeys]
@@ -68,7 +94,7 @@ func (r *ringKeys) read() (*generationOfKeys, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	number := r.ring.Generation() // before the keys, so that a change in between shows
-	document, err := r.ring.JWKS(r.set, time.Now())
+	document, err := r.ring.JWKS(r.set, r.clock())
 	if err != nil {
 		return nil, err
 	}

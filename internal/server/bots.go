@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 
 	chatapi "github.com/carnetproject/carnet/internal/api/chat"
 	"github.com/carnetproject/carnet/internal/bot"
@@ -70,14 +69,11 @@ func (s *Server) bot(ctx context.Context, b *config.Bot) (bot.Bot, error) {
 
 // outside makes a bot outside the process, with what its secrets are now.
 func (s *Server) outside(ctx context.Context, b *config.Bot) (bot.Streamer, error) {
-	at := bot.Endpoint{URL: b.URL, Networks: b.Networks, Calls: b.Concurrency, Headers: http.Header{}}
-	for name, value := range b.Headers {
-		v, err := s.core.Secrets.Value(ctx, string(value.Reveal()))
-		if err != nil {
-			return nil, err
-		}
-		at.Headers.Set(name, string(v.Reveal()))
+	head, err := s.core.headers(ctx, b.Headers)
+	if err != nil {
+		return nil, err
 	}
+	at := bot.Endpoint{URL: b.URL, Networks: b.Networks, Calls: b.Concurrency, Headers: head}
 	var secrets []secret.Bytes
 	for _, ref := range []string{b.Secret, b.Previous} {
 		if ref == "" {
@@ -90,7 +86,7 @@ func (s *Server) outside(ctx context.Context, b *config.Bot) (bot.Streamer, erro
 		secrets = append(secrets, v)
 	}
 	if b.Type == "webhook" {
-		return bot.NewWebhook(bot.WebhookConfig{Endpoint: at, Secrets: secrets})
+		return bot.NewWebhook(bot.WebhookConfig{Endpoint: at, Secrets: secrets, Clock: s.core.now})
 	}
 	o := bot.OpenAIConfig{Endpoint: at, Model: b.Model, Prompt: b.Prompt, Window: b.History, History: past{s.core.store}}
 	if len(secrets) > 0 {
@@ -99,9 +95,8 @@ func (s *Server) outside(ctx context.Context, b *config.Bot) (bot.Streamer, erro
 	return bot.NewOpenAI(o)
 }
 
-// pushDoor lets the bots push that have a token for it.
-func (s *Server) pushDoor(ctx context.Context, e *chat.Engine, mux *http.ServeMux) error {
-	c := s.core.Config
+// pushTokens are those of the bots of a configuration that may push.
+func (s *Server) pushTokens(ctx context.Context, c *config.Config) (chatapi.PushTokens, error) {
 	tokens := map[bot.ID]secret.Bytes{}
 	for id, b := range c.Chat.Bots {
 		if b.Token == "" {
@@ -109,19 +104,23 @@ func (s *Server) pushDoor(ctx context.Context, e *chat.Engine, mux *http.ServeMu
 		}
 		t, err := s.core.Secrets.Resolve(ctx, b.Token)
 		if err != nil {
-			return c.Locate("chat.bots."+string(id)+".token", err)
+			return chatapi.PushTokens{}, c.Locate("chat.bots."+string(id)+".token", err)
 		}
 		tokens[id] = t
 	}
-	if len(tokens) == 0 {
-		return nil
+	t, err := chatapi.NewPushTokens(tokens)
+	return t, c.Locate("chat.bots", err)
+}
+
+// botKeys are those that bots publish for who seals to them.
+func botKeys(bots config.Bots) chatapi.BotKeys {
+	keys := chatapi.BotKeys{}
+	for id, b := range bots {
+		if b.Published != nil {
+			keys[id] = b.Published
+		}
 	}
-	push, err := chatapi.NewPush(e, tokens)
-	if err != nil {
-		return c.Locate("chat.bots", err)
-	}
-	push.Mount(mux)
-	return nil
+	return keys
 }
 
 // past is what was said in conversations, for bots.

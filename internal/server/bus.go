@@ -44,7 +44,7 @@ func (c *Core) newBus() (*bus, error) {
 	b.events, b.ping = shared, client.Ping
 	b.run = []func(context.Context) error{client.Run, shared.Run}
 	b.limits = limit.NewShared(limit.SharedConfig{
-		Remote: redis.NewCounters(client, "carnet:"+strings.ToLower(c.Config.Organization)), Bytes: countersBytes(c.Config), Log: c.log,
+		Remote: redis.NewCounters(client, "carnet:"+strings.ToLower(c.Config.Organization)), Bytes: countersBytes(c.Config), Clock: c.now, Log: c.log,
 	})
 	return b, nil
 }

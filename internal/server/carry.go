@@ -19,7 +19,7 @@ import (
 // carrier is the carry door: conversations and the bots that answer in them.
 type carrier struct {
 	engine *chat.Engine
-	gate   *gate // nil: every bot takes everybody's messages
+	gate   *gate
 	bots   *bot.Runner
 	socket *chatapi.Handler
 	kore   *kore.Handler // nil: off
@@ -41,8 +41,8 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 		return nil, err
 	}
 	d.engine, err = chat.New(chat.Config{
-		Gate:  d.guard(),
-		Store: s.core.store, Bus: s.core.bus.others(), Bots: known, Log: s.core.log,
+		Gate:  d.gate,
+		Store: s.core.store, Bus: s.core.bus.others(), Bots: known, Clock: s.core.now, Log: s.core.log,
 		Hire:   func(id bot.ID) *bot.Worker { return d.bots.Hire(id) },
 		Wake:   func(id bot.ID) { d.bots.Wake(id) },
 		Limits: chat.Limits{Rate: c.Chat.SendsPerUser}, Policies: lives(c.Chat.Bots),
@@ -51,7 +51,7 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 		return nil, err
 	}
 	d.bots, err = bot.NewRunner(bot.RunnerConfig{
-		Bots: registry, Policies: policies, Turns: s.core.store, Replies: d.engine, Log: s.core.log,
+		Bots: registry, Policies: policies, Turns: s.core.store, Replies: d.engine, Clock: s.core.now, Log: s.core.log,
 	})
 	if err != nil {
 		return nil, err
@@ -62,14 +62,18 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	}
 	d.socket = chatapi.New(chatapi.Config{
 		Engine: d.engine, Verify: visitors.identify, AllowsOrigin: s.core.Apps.AllowsOrigin, Box: s.core.sealed,
-		Revocations: s.core.Revocations,
-		ClientAddr:  httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
+		Revocations: s.core.Revocations, Clock: s.core.now,
+		ClientAddr: httpx.ClientAddr(c.TrustedProxies), PerAddr: c.Chat.ConnectionsPerIP,
 		Connects: limit.New(c.Chat.ConnectsPerIP, addrsRemembered), Compress: c.Chat.Compression, Log: s.core.log,
 	})
 	d.socket.Mount(mux)
-	if err := s.pushDoor(ctx, d.engine, mux); err != nil {
+	d.socket.Publish(botKeys(c.Chat.Bots))
+	tokens, err := s.pushTokens(ctx, c)
+	if err != nil {
 		return nil, err
 	}
+	s.push = chatapi.NewPush(d.engine, tokens)
+	s.push.Mount(mux)
 	pages := web.Handler(web.Options{Demo: s.opts.Demo})
 	for _, path := range []string{"GET /sdk/", "GET /demo/", "GET /demo.json", "GET /{$}"} {
 		mux.Handle(path, pages)
@@ -84,14 +88,6 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 		}
 	}
 	return d, nil
-}
-
-// guard is the gate as the engine has it.
-func (d *carrier) guard() chat.Gate {
-	if d.gate == nil {
-		return nil
-	}
-	return d.gate
 }
 
 // conns is how many connections there are.
@@ -119,9 +115,7 @@ func (d *carrier) run(ctx context.Context, grace func(context.Context) (context.
 	g, carry := errgroup.WithContext(carry)
 	g.Go(func() error { return d.engine.Run(carry) })
 	g.Go(func() error { return d.bots.Run(carry) })
-	if d.gate != nil {
-		g.Go(func() error { return d.gate.Run(carry) })
-	}
+	g.Go(func() error { return d.gate.Run(carry) })
 	g.Go(func() error { return d.socket.Run(carry) })
 	if d.kore != nil {
 		g.Go(func() error { return d.kore.Run(carry) })

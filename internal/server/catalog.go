@@ -14,7 +14,7 @@ import (
 // that in force on g; nil: there is no gateway on this node.
 func (c *Core) catalog(g *gateway.Gateway) *kong.Catalog {
 	o := kong.CatalogConfig{
-		Store: c.store, Consumers: c.Consumers, File: c.Config.Gateway, FileName: c.Config.File(), Log: c.log,
+		Store: c.store, Clock: c.now, Consumers: c.Consumers, File: c.Config.Gateway, FileName: c.Config.File(), Log: c.log,
 		Check: func(_ context.Context, merged gateway.Config) error { return merged.Validate() },
 		Apply: func(ctx context.Context, merged gateway.Config) error {
 			if g != nil {

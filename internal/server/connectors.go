@@ -45,7 +45,7 @@ func (c *Core) Restrictions() (*connector.Restrictions, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connector.NewRestrictions(connector.RestrictionsConfig{Groups: apis.Groups, Store: c.store, Log: c.log})
+	return connector.NewRestrictions(connector.RestrictionsConfig{Groups: apis.Groups, Store: c.store, Clock: c.now, Log: c.log})
 }
 
 // hasConnector tells whether the configuration has a connector of that alias.
@@ -102,7 +102,7 @@ func (c *connectors) prepare(cfg *config.Config) (*clients, error) {
 	if same {
 		next.restrictions = was.restrictions
 	} else if next.restrictions, err = connector.NewRestrictions(connector.RestrictionsConfig{
-		Groups: apis.Groups, Store: c.core.store, Log: c.core.log, Failed: c.metrics.RestrictionsFailed,
+		Groups: apis.Groups, Store: c.core.store, Clock: c.core.now, Log: c.core.log, Failed: c.metrics.RestrictionsFailed,
 	}); err != nil {
 		return nil, cfg.Locate("connectors", err)
 	}
@@ -152,10 +152,14 @@ func (c *connectors) warnOfApps() {
 }
 
 // applyFile puts in force what changed files say of the gateway, with what the store adds
-// to it, and of connectors: both, or neither.
+// to it, of connectors, and of what stands before bots: all of it, or nothing.
 func (s *Server) applyFile(ctx context.Context, c *config.Config) error {
 	s.core.Secrets.Expire() // whoever reloads has perhaps changed one
 	next, err := s.connectors.prepare(c)
+	if err != nil {
+		return err
+	}
+	carry, err := s.prepareCarry(ctx, c, next)
 	if err != nil {
 		return err
 	}
@@ -163,8 +167,27 @@ func (s *Server) applyFile(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	s.connectors.use(next)
-	if s.broker != nil {
-		s.broker.Use(next.profiles, next.egress.Guard())
-	}
+	carry()
 	return nil
+}
+
+// prepareCarry returns what puts in force what a configuration says of the carry door.
+func (s *Server) prepareCarry(ctx context.Context, c *config.Config, next *clients) (use func(), err error) {
+	if s.carrier == nil {
+		return func() {}, nil
+	}
+	posts, err := s.preparePosts(c, next)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.pushTokens(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		s.broker.Use(next.profiles, next.egress.Guard())
+		s.posts.use(ctx, posts)
+		s.push.Use(tokens)
+		s.carrier.socket.Publish(botKeys(c.Chat.Bots))
+	}, nil
 }

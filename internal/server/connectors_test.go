@@ -67,8 +67,9 @@ func withAPI(t *testing.T, yaml string, f func(n apiNode)) {
 	n.write("apis/login.json", connectorFile("login", api.URL+"/login", "", "$.username", "$.login", "$.password", "$.password"))
 	n.write("apis/still.json", connectorFile("still", api.URL+"/still", "", "$.subject", "$.subject"))
 	n.write("apis/group.json", lockout)
-	n.write("carnet.yaml", "data: "+t.TempDir()+"\npoll_interval: 10ms\nlisten: {public: '127.0.0.1:0', gateway: '127.0.0.1:0', admin: '127.0.0.1:0'}\n"+
-		"connectors: [apis]\negress: {allow: [127.0.0.0/8], ports: ["+u.Port()+"], allow_insecure: true}\n"+yaml)
+	n.head = "data: " + t.TempDir() + "\npoll_interval: 10ms\nlisten: {public: '127.0.0.1:0', gateway: '127.0.0.1:0', admin: '127.0.0.1:0'}\n" +
+		"connectors: [apis]\negress: {allow: [127.0.0.0/8], ports: [" + u.Port() + "], allow_insecure: true}\n"
+	n.write("carnet.yaml", n.head+yaml)
 	read := func() (*config.Config, error) {
 		return config.Load(config.Options{Path: filepath.Join(n.dir, "carnet.yaml")})
 	}
@@ -85,7 +86,7 @@ func withAPI(t *testing.T, yaml string, f func(n apiNode)) {
 		if err != nil {
 			return err
 		}
-		n.app, n.core, n.base = a.ID, core, addresses(s)
+		n.app, n.core, n.server, n.base = a.ID, core, s, addresses(s)
 		ctx, stop := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
@@ -96,13 +97,15 @@ func withAPI(t *testing.T, yaml string, f func(n apiNode)) {
 }
 
 type apiNode struct {
-	t    *testing.T
-	dir  string
-	api  string
-	log  *logBuffer
-	app  app.ID
-	core *Core
-	base []string
+	t      *testing.T
+	dir    string
+	head   string // of the configuration
+	api    string
+	log    *logBuffer
+	app    app.ID
+	core   *Core
+	server *Server
+	base   []string
 }
 
 func (n apiNode) write(name, text string) {

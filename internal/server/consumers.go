@@ -14,7 +14,7 @@ import (
 // consumers makes the registry of the store's consumers, beside those of the file.
 func (c *Core) consumers() (*consumer.Registry, error) {
 	r, err := consumer.NewRegistry(consumer.RegistryConfig{
-		Store: c.store, Box: c.sealed, CacheBytes: credentialCacheBytes(c.Config),
+		Store: c.store, Clock: c.now, Box: c.sealed, CacheBytes: credentialCacheBytes(c.Config),
 	})
 	if err != nil {
 		return nil, err

@@ -15,12 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/seal"
 	"github.com/carnetproject/carnet/internal/secretstore"
+	"github.com/carnetproject/carnet/internal/signin"
 	"github.com/carnetproject/carnet/internal/user"
 )
 
@@ -32,6 +34,7 @@ type Options struct {
 	Log     *slog.Logger
 	// NoFirstKeys leaves key sets that have no keys as they are, for who brings some.
 	NoFirstKeys bool
+	Clock       func() time.Time // this machine's; nil: time.Now
 }
 
 // Core is the store and the services over it: what every command of a node needs,
@@ -41,6 +44,8 @@ type Core struct {
 	Keys   *key.Ring
 	Apps   *app.Directory
 	Users  *user.Directory
+	// SignIns is where it stands who is signed in.
+	SignIns *signin.Book
 	// Secrets finds what the configuration names; Safe is the built-in vault.
 	Secrets *secretstore.Resolver
 	Safe    *secretstore.Safe
@@ -48,10 +53,13 @@ type Core struct {
 	Consumers *consumer.Registry
 	// Revocations are empty until a server or a gateway is made of the core.
 	Revocations *revocation.List
+	// Audit is the audit log, which [Core.Run] writes.
+	Audit *audit.Log
 
 	store   store
 	bus     *bus
 	sealed  *seal.Box // under the data master key
+	clock   *clock
 	log     *slog.Logger
 	noFirst bool // keys are not made
 }
@@ -63,7 +71,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	core := &Core{Config: c, log: o.Log, noFirst: o.NoFirstKeys}
+	core := &Core{Config: c, clock: newClock(o.Clock), log: o.Log, noFirst: o.NoFirstKeys}
 	masterKeys, err := core.keyReader(o)
 	if err != nil {
 		return nil, err
@@ -79,6 +87,9 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 
 // compose makes the services over the store.
 func (c *Core) compose(ctx context.Context, masterKeys *keyReader, environ []string) error {
+	if err := c.compareClocks(ctx); err != nil {
+		return err
+	}
 	used, err := whatIsSealed(ctx, c.store)
 	if err != nil {
 		return err
@@ -93,23 +104,31 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader, environ []str
 	}
 	c.sealed = boxes.data
 	c.store.SealContexts(boxes.data)
-	c.Safe = secretstore.NewSafe(c.Config.Organization, c.store, boxes.data, nil)
+	c.Audit = c.newAudit()
+	c.Safe = secretstore.NewSafe(c.Config.Organization, c.store, boxes.data, c.now)
 	if c.Secrets, err = c.secrets(environ, c.Safe); err != nil {
 		return err
 	}
 	if c.Consumers, err = c.consumers(); err != nil {
 		return err
 	}
-	c.Apps = app.New(app.Config{Store: c.store, Box: boxes.data, HasConnector: c.hasConnector, Signed: app.Signed{
+	c.Apps = app.New(app.Config{Store: c.store, Clock: c.now, Box: boxes.data, HasConnector: c.hasConnector, Fetch: c.keyFetcher, Signed: app.Signed{
 		Session: c.Config.Keys[config.STSSet].Algorithms, Access: c.Config.Keys[config.AccessSet].Algorithms,
 	}})
-	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Box: boxes.signing}); err != nil {
+	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Clock: c.now, Box: boxes.signing}); err != nil {
 		return err
 	}
-	c.Revocations = revocation.New(revocation.Config{Store: c.store, Life: func(t revocation.Target) time.Duration {
+	c.Revocations = revocation.New(revocation.Config{Store: c.store, Clock: c.now, Life: func(t revocation.Target) time.Duration {
 		return tokenLife(c.Config.Tokens, c.Config.Issuer, c.Apps, t)
 	}})
-	c.Users, err = user.New(user.Config{Store: c.store})
+	known, err := boxes.data.Derive("known browsers")
+	if err != nil {
+		return err
+	}
+	c.SignIns = signin.New(signin.Config{
+		Issuer: c.Config.Issuer, Store: c.store, Revocations: c.Revocations, Key: known, Life: c.Config.Login.SessionTTL.Std(), Clock: c.now,
+	})
+	c.Users, err = user.New(user.Config{Store: c.store, SignIns: c.SignIns, Clock: c.now})
 	return err
 }
 
@@ -142,6 +161,7 @@ func (c *Core) Run(ctx context.Context, f func(context.Context) error) error {
 		if err := c.load(ctx); err != nil {
 			return err
 		}
+		defer c.audited(writing)()
 		return f(ctx)
 	})
 	return g.Wait()

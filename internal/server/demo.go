@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/config"
@@ -144,7 +143,7 @@ func (c *Core) demoAppToken() (string, error) {
 	claims, err := json.Marshal(struct {
 		Iss string `json:"iss"`
 		Iat int64  `json:"iat"`
-	}{"mobile_app", time.Now().Unix()})
+	}{"mobile_app", c.now().Unix()})
 	if err != nil {
 		return "", err
 	}

@@ -32,13 +32,13 @@ func (s *Server) deviceDoor(ctx context.Context) (http.Handler, error) {
 	}
 	registrar, err := devices.New(devices.Config{
 		Keys: s.signer(), Sets: sets, Reserved: issuerPrefixes(c),
-		Legacy: legacyCredentials{s.core.Consumers}, LegacyConsumers: c.Devices.Legacy,
+		Legacy: legacyCredentials{s.core.Consumers, s.core.now}, LegacyConsumers: c.Devices.Legacy, Clock: s.core.now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	o := device.Config{
-		Registrar: registrar, Moved: moved, Health: s.core.store.Ping,
+		Registrar: registrar, Moved: moved, Health: s.core.store.Ping, Clock: s.core.now,
 		PerDevice:  limit.New(c.Limits.RegisterPerDevice, addrsRemembered),
 		PerAddr:    limit.New(c.Limits.RegisterPerIP, addrsRemembered),
 		ClientAddr: httpx.ClientAddr(c.TrustedProxies),
@@ -66,7 +66,7 @@ func issuerPrefixes(c *config.Config) (prefixes []string) {
 // refresher takes the refresh tokens of a Keycloak realm.
 func (s *Server) refresher(ctx context.Context, c *config.Refresh) (*devices.Refresher, error) {
 	o := devices.RefresherConfig{
-		Issuer: c.Issuer, Signer: s.signer(), Set: c.KeySet, Log: s.core.log,
+		Issuer: c.Issuer, Signer: s.signer(), Set: c.KeySet, Clock: s.core.now, Log: s.core.log,
 		OfflineValidity: c.OfflineValidity.Std(), AccessValidity: c.AccessValidity.Std(),
 	}
 	var err error
@@ -132,7 +132,10 @@ func (s *Server) learner(ctx context.Context, c *config.Refresh) (*devices.Learn
 
 // legacyCredentials are the store's credentials as version 1 of the registration
 // wants them.
-type legacyCredentials struct{ registry *consumer.Registry }
+type legacyCredentials struct {
+	registry *consumer.Registry
+	clock    func() time.Time
+}
 
 // Legacy finds the credential or makes it. Of two requests that make it at once, one
 // finds what the other made.
@@ -141,7 +144,7 @@ func (l legacyCredentials) Legacy(ctx context.Context, name, deviceKey string) (
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	if !owner.Ends.IsZero() && !time.Now().Before(owner.Ends) {
+	if !owner.Ends.IsZero() && !l.clock().Before(owner.Ends) {
 		return secret.Bytes{}, fault.New(fault.NotFound, "the consumer is decommissioned")
 	}
 	rec, err := l.registry.Credential(ctx, deviceKey)

@@ -345,7 +345,7 @@ func TestLegacyCredentialIsMadeOnce(t *testing.T) {
 			for range cap(got) {
 				all.Go(func() {
 					<-begin
-					s, err := legacyCredentials{core.Consumers}.Legacy(ctx, "mobile_device", fmt.Sprint("phone-", i))
+					s, err := legacyCredentials{core.Consumers, core.now}.Legacy(ctx, "mobile_device", fmt.Sprint("phone-", i))
 					if err != nil {
 						t.Error(err)
 					}

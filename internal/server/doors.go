@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/api/oauth"
@@ -16,6 +15,7 @@ import (
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/token"
@@ -32,7 +32,8 @@ const (
 // to keep the user out.
 const networksPerUser = 10
 
-// stsCache is for the access tokens that callers of the JWT service show.
+// stsCache is for the access tokens that callers of the JWT service show, and those that
+// apps ask about.
 const stsCache = 4 << 20
 
 // InternalHandlers are the names that a service's internal:// URL may have, each with
@@ -45,37 +46,63 @@ func InternalHandlers() map[string]string {
 func (s *Server) issueDoor(mux *http.ServeMux) error {
 	c := s.core.Config
 	people := s.people()
+	next, err := s.core.sealed.Derive("refresh tokens")
+	if err != nil {
+		return err
+	}
 	tokens, err := token.New(token.Config{
-		Issuer: c.Issuer, Audience: c.Audience,
+		Issuer: c.Issuer, Audience: c.Audience, IdentityAlgorithm: identityAlgorithm(c),
 		AccessTTL: c.Tokens.AccessTTL.Std(), RefreshTTL: c.Tokens.RefreshTTL.Std(), SessionTTL: c.Tokens.STSTTL.Std(),
 		Keys: s.signer(), Apps: s.core.Apps, Families: s.core.store, Subjects: people,
-		Revocations: s.core.Revocations,
+		Revocations: s.core.Revocations, Next: next, Clock: s.core.now,
 	})
 	if err != nil {
 		return err
 	}
-	access, err := newAccessVerifier(s.core, carnet.NewCache(stsCache))
+	cache := carnet.NewCache(stsCache)
+	access, err := newAccessVerifier(s.core, cache)
+	if err != nil {
+		return err
+	}
+	issued, err := newIssuedVerifier(s.core, cache)
+	if err != nil {
+		return err
+	}
+	assertions, err := token.NewAssertions(token.AssertionConfig{
+		Issuer: c.Issuer, Keys: s.core.Apps.Keys(), Used: s.core.store, Clock: s.core.now,
+	})
 	if err != nil {
 		return err
 	}
 	s.warnOfLateKeys()
 	clientAddr := httpx.ClientAddr(c.TrustedProxies)
 	oauth.New(oauth.Config{
-		Issuer: c.Issuer, Apps: s.core.Apps, Users: people, Tokens: tokens, Keys: s.core.Keys, ClientAddr: clientAddr,
+		Issuer: c.Issuer, Audience: c.Audience, Title: c.Login.Title, ClientAddr: clientAddr, Clock: s.core.now,
+		Apps: s.core.Apps, Users: people, Tokens: tokens, Access: issued, Assertions: assertions, SignIns: s.core.SignIns, Keys: s.core.Keys,
 		LoginPerAddr: limit.New(c.Limits.LoginPerIP, addrsRemembered),
 		LoginPerUser: limit.New(c.Limits.LoginPerUser, usersRemembered),
 		LoginPerName: limit.New(limit.Rate{N: networksPerUser * c.Limits.LoginPerUser.N, Per: c.Limits.LoginPerUser.Per}, usersRemembered),
 		TokenPerApp:  limit.New(c.Limits.TokenPerApp, appsRemembered),
-		Observe:      func(g oauth.Grant, err error) { s.metrics.TokenAsked(string(g), err) },
+		AboutPerApp:  limit.New(c.Limits.AboutPerApp, appsRemembered),
+		Observe:      func(g app.Grant, err error) { s.metrics.TokenAsked(g.Short(), err) },
 	}).Mount(mux)
 	sts.New(sts.Config{
-		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr,
+		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr, Clock: s.core.now,
 		Connector: s.connectors.Connector,
 		PerAddr:   limit.New(c.Limits.STSPerIP, addrsRemembered),
 		PerApp:    limit.New(c.Limits.STSPerApp, appsRemembered),
 		Observe:   func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
 	}).Mount(mux)
 	return nil
+}
+
+// identityAlgorithm is that of ID tokens: RS256, which every client knows (OpenID Connect
+// Core §15.1), if the access set has it.
+func identityAlgorithm(c *config.Config) jose.Algorithm {
+	if algs := c.Keys[config.AccessSet].Algorithms; !slices.Contains(algs, jose.RS256) {
+		return algs[0]
+	}
+	return jose.RS256
 }
 
 // warnOfLateKeys names the key sets whose new keys sign before every verifier that
@@ -129,7 +156,7 @@ func (c *Core) gatewayOptions() gateway.Options {
 		Secret: c.Secrets.Resolve, KeySet: c.publicKeys, Revocations: c.Revocations,
 		Registry: c.Consumers, Used: c.Consumers.Used,
 		Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
-		Cache:    carnet.NewCache(cacheBytes(c.Config)), Log: c.log,
+		Cache:    carnet.NewCache(cacheBytes(c.Config)), Clock: c.now, Log: c.log,
 		Trusted: c.Config.TrustedProxies, ClientAddr: httpx.ClientAddr(c.Config.TrustedProxies),
 	}
 }
@@ -154,7 +181,7 @@ func countersBytes(c *config.Config) int64 {
 
 // publicKeys are the JWKs of a key set that verify now, the newest first.
 func (c *Core) publicKeys(set string) ([][]byte, error) {
-	published := c.Keys.Published(key.SetName(set), time.Now())
+	published := c.Keys.Published(key.SetName(set), c.now())
 	jwks := make([][]byte, len(published))
 	for i, k := range published {
 		text, err := k.MarshalJWK()

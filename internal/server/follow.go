@@ -41,7 +41,7 @@ func (c *Core) follow(ctx context.Context, catalog *kong.Catalog, changed func()
 				seen = version
 			}
 		}
-		err = errors.Join(err, c.Revocations.Follow(ctx), c.Consumers.Follow(ctx))
+		err = errors.Join(err, c.compareClocks(ctx), c.Revocations.Follow(ctx), c.Consumers.Follow(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
 			c.log.LogAttrs(ctx, slog.LevelError, "store cannot be followed, the last known state stays", slog.Any("err", err))
 		}
@@ -60,8 +60,8 @@ func (c *Core) reload(ctx context.Context) error {
 // rotation is planned days ahead by its times, so that minutes do not matter.
 const housekeepingEvery = time.Minute
 
-// housekeep rotates key sets that are due and deletes sign-ins, revocations and standings
-// in restriction groups that have expired.
+// housekeep rotates key sets that are due and deletes sign-ins, revocations, standings
+// in restriction groups, used assertions and audit entries that have expired.
 func (c *Core) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
@@ -74,10 +74,13 @@ func (c *Core) housekeep(ctx context.Context) error {
 			forget func(ctx context.Context, before time.Time) (int, error)
 		}{
 			{"sign-ins", c.store.DeleteExpiredFamilies},
+			{"sessions", c.store.DeleteExpiredSessions},
 			{"revocations", c.store.DeleteExpiredRevocations},
 			{"restrictions", c.store.DeleteExpiredStandings},
+			{"assertions", c.store.DeleteExpiredAssertions},
+			{"audit entries", c.forgetEntries},
 		} {
-			if n, err := rows.forget(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			if n, err := rows.forget(ctx, c.now()); err != nil && ctx.Err() == nil {
 				c.log.LogAttrs(ctx, slog.LevelError, "expired "+rows.what+" not deleted", slog.Any("err", err))
 			} else if n > 0 {
 				c.log.LogAttrs(ctx, slog.LevelDebug, "expired "+rows.what+" deleted", slog.Int("count", n))

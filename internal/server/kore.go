@@ -26,7 +26,7 @@ func (s *Server) koreDoor(ctx context.Context, d *carrier, known func(bot.ID) bo
 	c := s.core.Config
 	o := kore.Config{
 		Engine: d.engine, Apps: s.core.Apps, Keys: s.core.assertionKeys, Bot: koreBots(c.Chat.Kore.Bots, known),
-		Box: s.core.sealed, Revocations: s.core.Revocations,
+		Box: s.core.sealed, Revocations: s.core.Revocations, Clock: s.core.now,
 		Alone:      !shared(c),
 		ClientAddr: httpx.ClientAddr(c.TrustedProxies), Secure: behindTLS(c.Issuer),
 		Prefix: c.Chat.Kore.Prefix, TokenTTL: c.Chat.Kore.TokenTTL.Std(), PerAddr: c.Chat.ConnectionsPerIP,

@@ -39,6 +39,16 @@ func (p people) Authenticate(ctx context.Context, name string, password secret.B
 	return p.builtin.Authenticate(ctx, name, password)
 }
 
+// ByID is the user of a subject. What those of the operator's own directory may have it
+// says when they sign in, and nobody else: here they have no scopes.
+func (p people) ByID(ctx context.Context, subject string) (user.User, error) {
+	if p.own == nil || !p.own.Knows(subject) {
+		return p.builtin.ByID(ctx, subject)
+	}
+	active, err := p.own.Active(ctx, subject)
+	return user.User{ID: user.ID(subject), Disabled: !active}, err
+}
+
 // Active tells whether a subject may go on, which the directory that it came from says.
 // Those of a directory that is no more may not.
 func (p people) Active(ctx context.Context, subject string) (bool, error) {
@@ -46,4 +56,12 @@ func (p people) Active(ctx context.Context, subject string) (bool, error) {
 		return p.own.Active(ctx, subject)
 	}
 	return p.builtin.Active(ctx, subject)
+}
+
+// KeepsPassword tells whether a subject is of the built-in directory.
+func (p people) KeepsPassword(subject string) bool { return p.own == nil || !p.own.Knows(subject) }
+
+// ChangePassword is for users of the built-in directory.
+func (p people) ChangePassword(ctx context.Context, id user.ID, old, fresh secret.Bytes) error {
+	return p.builtin.ChangePassword(ctx, id, old, fresh)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -27,12 +26,12 @@ type reloader struct {
 	log     *slog.Logger
 
 	mu      sync.Mutex
-	running *config.Config // what the node was started with, with what was applied since
-	seen    [32]byte       // of the files, when they were last tried
+	running running  // what the node was started with, with what was applied since
+	seen    [32]byte // of the files, when they were last tried
 }
 
-// Reload reads the configuration and applies what can change while the node runs:
-// connectors, and the gateway but for its memory. Other changes are named in the log; they need a restart.
+// Reload reads the configuration and applies what can change while the node runs. Other
+// changes are named in the log; they need a restart.
 func (r *reloader) Reload(ctx context.Context) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,44 +50,15 @@ func (r *reloader) Reload(ctx context.Context) (err error) {
 		return err
 	}
 	r.log.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded")
-	if needs := fixed(r.running, next); len(needs) > 0 {
+	if needs := r.running.fixed(next); len(needs) > 0 {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "changes that need a restart", slog.Any("keys", needs))
 	}
-	was := r.running.Gateway
-	r.running.Gateway = next.Gateway
-	r.running.Gateway.Cache, r.running.Gateway.Counters = was.Cache, was.Counters
-	r.running.Gateway.CredentialCache = was.CredentialCache
-	r.running.Egress = next.Egress
-	if !slices.Equal(r.running.Connectors, next.Connectors) {
-		r.running.Connectors = next.Connectors
+	before := r.running.Documents()
+	r.running.takeLive(next)
+	if !slices.Equal(before, r.running.Documents()) {
 		r.seen, _ = r.sum() // of other files now
 	}
 	return nil
-}
-
-// live are the members that change while the node runs, the gateway with exceptions.
-var live = []string{"gateway", "connectors", "egress"}
-
-// fixed names the members, by their keys, that differ and cannot change while the
-// node runs.
-func fixed(running, next *config.Config) (keys []string) {
-	a, b := reflect.ValueOf(running).Elem(), reflect.ValueOf(next).Elem()
-	for i := range a.NumField() {
-		f := a.Type().Field(i)
-		if f.IsExported() && !slices.Contains(live, f.Tag.Get("yaml")) && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			keys = append(keys, f.Tag.Get("yaml"))
-		}
-	}
-	if cacheBytes(running) != cacheBytes(next) {
-		keys = append(keys, "gateway.cache")
-	}
-	if credentialCacheBytes(running) != credentialCacheBytes(next) {
-		keys = append(keys, "gateway.credential_cache")
-	}
-	if countersBytes(running) != countersBytes(next) {
-		keys = append(keys, "gateway.counters")
-	}
-	return keys
 }
 
 // Run looks at the files until ctx ends and reloads when their content has changed.

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/carnetproject/carnet/internal/config"
 )
 
 // Run serves until ctx ends or a part fails. When ctx has ended it goes on for the
@@ -13,7 +15,12 @@ import (
 // ones finish; the operator's listener closes last, so that /readyz tells of the stop. It
 // returns nil on a clean one.
 func (s *Server) Run(ctx context.Context) error {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	telling, silence := context.WithCancel(context.WithoutCancel(ctx))
+	var told sync.WaitGroup
+	told.Go(func() { _ = s.traces.Run(telling) }) // nil, when the last ones have been told
+	defer told.Wait()
+	defer silence()
+	serving, stop := context.WithCancel(context.WithoutCancel(s.traces.In(ctx)))
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
 		s.health.Drain()
@@ -31,6 +38,9 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.core.Secrets.Run(ctx) })
 	if s.core.signs() {
 		g.Go(func() error { return s.core.housekeep(ctx) })
+	}
+	if retention := s.core.Config.Chat.Retention; s.carrier != nil && retention != config.Forever {
+		g.Go(func() error { return retain(ctx, retention.Std(), s.core.now, s.core.log, s.core.store.DeleteMessages) })
 	}
 	if s.carrier != nil {
 		g.Go(func() error {

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
+	"net/http"
 	"slices"
 
+	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/secretstore"
 )
 
@@ -18,6 +21,19 @@ func (c *Core) secrets(environ []string, safe *secretstore.Safe) (*secretstore.R
 		Organization: c.Config.Organization, Providers: providers, Dir: s.Dir, Environ: environ,
 		Vault: s.Vault.Store(), Safe: safe, Log: c.log,
 	})
+}
+
+// headers are those that the configuration wants in calls, with what its secrets are now.
+func (c *Core) headers(ctx context.Context, of map[string]gateway.Secret) (http.Header, error) {
+	h := http.Header{}
+	for name, value := range of {
+		v, err := c.Secrets.Value(ctx, string(value.Reveal()))
+		if err != nil {
+			return nil, err
+		}
+		h.Set(name, string(v.Reveal()))
+	}
+	return h, nil
 }
 
 // keyReader finds master keys. The built-in vault has none: it is sealed under one.

@@ -169,24 +169,6 @@ func (g guarded) reloadConnectors(t *testing.T) {
 	g.connectors.use(next)
 }
 
-// TestNoGate: where every bot takes everybody's messages nothing stands before them.
-func TestNoGate(t *testing.T) {
-	t.Parallel()
-	withAPI(t, "chat: {bots: {echo: {}}}\n", func(n apiNode) {
-		s := &Server{core: n.core, metrics: observe.NewMetrics()}
-		var err error
-		if s.connectors, err = newConnectors(n.core, s.metrics); err != nil {
-			t.Fatal(err)
-		}
-		if g, err := s.gate(t.Context(), nil); g != nil || err != nil {
-			t.Errorf("gate %v, error %v", g, err)
-		}
-		if (&carrier{}).guard() != nil {
-			t.Error("the engine has a gate that is none")
-		}
-	})
-}
-
 // TestRotatedSecret has the API asked again about who was let in with an older version of
 // its key, once the newer one was used.
 func TestRotatedSecret(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/api/admin"
+	chatapi "github.com/carnetproject/carnet/internal/api/chat"
 	"github.com/carnetproject/carnet/internal/api/kong"
 	"github.com/carnetproject/carnet/internal/authprofile"
 	"github.com/carnetproject/carnet/internal/config"
@@ -38,12 +39,15 @@ type Server struct {
 	core       *Core
 	opts       ServeOptions
 	metrics    *observe.Metrics
+	traces     *observe.Traces // nil where nothing is recorded
 	health     *observe.Health
 	gateway    *gateway.Gateway // nil where the admit door is closed
 	catalog    *kong.Catalog    // what the file and the store say of the gateway
 	carrier    *carrier         // nil where the carry door is
 	connectors *connectors
-	broker     *authprofile.Broker // nil where there are no auth profiles, or no conversations
+	broker     *authprofile.Broker // nil where there are no conversations
+	posts      posts
+	push       *chatapi.Push // likewise
 	reload     *reloader
 	cert       *httpx.Cert // nil without TLS
 	listeners  []listener  // the operator's is the last
@@ -65,6 +69,9 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 	s = &Server{core: core, opts: o, metrics: observe.NewMetrics()}
 	s.metrics.Revocations(core.Revocations.Len)
 	core.Secrets.Observe(s.metrics.SecretSought)
+	if s.traces, err = s.newTraces(); err != nil {
+		return nil, err
+	}
 	if s.connectors, err = newConnectors(core, s.metrics); err != nil {
 		return nil, err
 	}
@@ -98,13 +105,13 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 		return s, err
 	}
 	if s.gateway != nil {
-		if err := s.listen("admit", "listen.gateway", c.Listen.Gateway, httpx.ServerConfig{Handler: s.guard(s.gateway), Cert: s.cert}); err != nil {
+		if err := s.listen("admit", "listen.gateway", c.Listen.Gateway, httpx.ServerConfig{Handler: s.guard(s.traces.Handler("admit", s.gateway)), Cert: s.cert}); err != nil {
 			return s, err
 		}
 	}
-	running := *c
+	inForce := *c
 	s.reload = &reloader{
-		path: o.ConfigPath, load: o.Reload, apply: s.applyFile, observe: s.metrics.Reload, log: core.log, running: &running,
+		path: o.ConfigPath, load: o.Reload, apply: s.applyFile, observe: s.metrics.Reload, log: core.log, running: running{&inForce},
 	}
 	s.reload.seen, _ = s.reload.sum()
 	h, err := s.operatorDoor()
@@ -173,7 +180,7 @@ func (s *Server) publicHandler(ctx context.Context) (http.Handler, error) {
 			return nil, err
 		}
 	}
-	return s.guard(httpx.SafeHeaders(s.metrics.Handler("public", s.carrier.wrap(mux)))), nil
+	return s.guard(httpx.SafeHeaders(s.traces.Handler("public", s.metrics.Handler("public", s.carrier.wrap(mux))))), nil
 }
 
 // operatorDoor is the listener of those who run the node.
@@ -190,10 +197,12 @@ func (s *Server) operatorDoor() (http.Handler, error) {
 	slices.Sort(sets)
 	mux := http.NewServeMux()
 	mux.Handle("/", s.kongAPI(adminSecret))
-	s.health.Mount(mux)
-	mux.Handle("GET /metrics", s.metrics.Exposition())
-	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.Reload, Revocations: s.core.Revocations}).Mount(mux)
-	return mux, nil
+	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.Reload, Revocations: s.core.Revocations, Clock: s.core.now}).Mount(mux)
+	door := http.NewServeMux()
+	s.health.Mount(door) // beside the traces, which would fill with what looks at the node all the time
+	door.Handle("GET /metrics", s.metrics.Exposition())
+	door.Handle("/", s.traces.Handler("admin", mux))
+	return door, nil
 }
 
 // keysChanged tells the gateway that key sets have changed.

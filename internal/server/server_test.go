@@ -195,26 +195,26 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 
 func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	t.Parallel()
-	a, b := config.Default(), config.Default()
-	if got := fixed(a, b); len(got) != 0 {
+	a, b := running{config.Default()}, config.Default()
+	if got := a.fixed(b); len(got) != 0 {
 		t.Errorf("fixed() = %v for the same configuration", got)
 	}
 	b.Issuer, b.Tokens.AccessTTL = "http://other", 1
 	b.Gateway.Services = []gateway.Service{{Name: "x"}}
-	if got := fixed(a, b); !slices.Equal(got, []string{"issuer", "tokens"}) {
+	if got := a.fixed(b); !slices.Equal(got, []string{"issuer", "tokens"}) {
 		t.Errorf("fixed() = %v, want issuer and tokens", got)
 	}
 	b = config.Default()
 	b.Gateway.Cache = 0 // the default
-	if got := fixed(a, b); len(got) != 0 {
+	if got := a.fixed(b); len(got) != 0 {
 		t.Errorf("fixed() = %v without a cache, want nothing", got)
 	}
 	b.Gateway.Cache = 1 << 20
-	if got := fixed(a, b); !slices.Equal(got, []string{"gateway.cache"}) {
+	if got := a.fixed(b); !slices.Equal(got, []string{"gateway.cache"}) {
 		t.Errorf("fixed() = %v, want gateway.cache", got)
 	}
 	b.Gateway.Cache, b.Gateway.Counters = 0, 1<<20
-	if got := fixed(a, b); !slices.Equal(got, []string{"gateway.counters"}) {
+	if got := a.fixed(b); !slices.Equal(got, []string{"gateway.counters"}) {
 		t.Errorf("fixed() = %v, want gateway.counters", got)
 	}
 }
@@ -227,7 +227,7 @@ func TestReloadRemembersWhatWaits(t *testing.T) {
 	next.Gateway.Cache = 1 << 20
 	r := &reloader{
 		load: func() (*config.Config, error) { return next, nil }, apply: func(context.Context, *config.Config) error { return nil },
-		observe: func(bool) {}, log: slog.New(slog.NewTextHandler(&log, nil)), running: config.Default(),
+		observe: func(bool) {}, log: slog.New(slog.NewTextHandler(&log, nil)), running: running{config.Default()},
 	}
 	for range 2 {
 		log.Reset()

@@ -19,6 +19,7 @@ import (
 type store struct {
 	*table.Tables
 	conversations
+	now func(context.Context) (time.Time, error) // by the store's clock; nil: there is none but this machine's
 }
 
 // conversations is the part that each store has in a way of its own. What each method
@@ -37,6 +38,7 @@ type conversations interface {
 	FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error)
 	MessagesBefore(ctx context.Context, id chat.ID, before int64, limit int) ([]chat.Message, error)
 	MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error)
+	DeleteMessages(ctx context.Context, before time.Time) error
 
 	Saw(ctx context.Context, ids []chat.ID, at time.Time) error
 	Lapse(ctx context.Context, of bot.ID, hook bot.Kind, away time.Duration, now time.Time, limit int) (int, error)
@@ -69,11 +71,11 @@ func openStore(ctx context.Context, url string) (store, error) {
 		if err != nil {
 			return store{}, fmt.Errorf("open store: %w", err)
 		}
-		return store{s.Tables, s}, nil
+		return store{s.Tables, s, nil}, nil
 	}
 	s, err := postgres.Open(ctx, url)
 	if err != nil {
 		return store{}, fmt.Errorf("open store: %w", err)
 	}
-	return store{s.Tables, s}, nil
+	return store{s.Tables, s, s.Now}, nil
 }

@@ -8,10 +8,13 @@ import (
 )
 
 // Turns are those that were given up: a bot owed an answer, and none came in time.
-type Turns struct{ store store }
+type Turns struct {
+	store store
+	clock func() time.Time
+}
 
 // Turns are the node's.
-func (c *Core) Turns() Turns { return Turns{c.store} }
+func (c *Core) Turns() Turns { return Turns{c.store, c.now} }
 
 // List returns turns of a bot ("": of all) whose id is greater than after, oldest first.
 func (t Turns) List(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error) {
@@ -26,7 +29,7 @@ func (t Turns) Find(ctx context.Context, id int64) (bot.Dead, error) {
 // Retry has the bot called again, before all that waits in the conversation. Running
 // nodes see it within a second.
 func (t Turns) Retry(ctx context.Context, id int64) error {
-	return t.store.RetryDead(ctx, id, time.Now())
+	return t.store.RetryDead(ctx, id, t.clock())
 }
 
 // Drop forgets the turn.

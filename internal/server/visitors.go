@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/carnetproject/carnet"
 	chatapi "github.com/carnetproject/carnet/internal/api/chat"
@@ -34,12 +33,12 @@ func newVisitors(c *Core) (*visitors, error) {
 	policy.Scopes = []string{chatScope}
 	var err error
 	if v.access, err = carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet}, Policy: policy, Revocations: revoked{c.Revocations},
+		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet, clock: c.now}, Clock: c.now, Policy: policy, Revocations: revoked{c.Revocations},
 	}); err != nil {
 		return nil, err
 	}
 	v.session, err = carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &sessionKeys{apps: c.Apps, set: &ringKeys{ring: c.Keys, set: token.SessionSet}},
+		Keys: &sessionKeys{apps: c.Apps, set: &ringKeys{ring: c.Keys, set: token.SessionSet, clock: c.now}}, Clock: c.now,
 		Policy: carnet.Policy{
 			AnyIssuer: true, AnyAudience: true, // each is checked below, by the app
 			Type: "JWT", Required: []string{"sub", "iat", "jti"},
@@ -126,7 +125,7 @@ func (k *sessionKeys) Find(ctx context.Context, h carnet.Hint) ([]*carnet.Key, e
 	if !a.SessionAlgorithm.Symmetric() {
 		return k.set.Find(ctx, h)
 	}
-	secrets, err := k.apps.VerificationKeys(a, time.Now())
+	secrets, err := k.apps.VerificationKeys(a, k.set.clock())
 	if err != nil {
 		return nil, err
 	}

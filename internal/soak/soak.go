@@ -28,6 +28,12 @@ type Node interface {
 	Resume() error   // SIGCONT
 }
 
+// Outage is a trouble of what nodes share, or of a node's way there.
+type Outage struct {
+	Name       string
+	Begin, End func() error
+}
+
 // Config requires Nodes, App, Secret, BotSecret and BotToken; every other zero value has
 // a default.
 type Config struct {
@@ -36,6 +42,7 @@ type Config struct {
 	BotSecret   string // that the calls of the bot are signed with
 	BotToken    string // that lets the bot push
 
+	Outages       []Outage      // each in its turn, for some seconds
 	Conversations int           // default 200; a third of them have two clients
 	Faults        time.Duration // how long there are faults; default 20 s
 	Calm          time.Duration // of which the last part is without kills; default half

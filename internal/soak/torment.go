@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -9,7 +10,8 @@ import (
 // faults is over. What it does follows from the seed; what comes of that does not.
 func (r *Run) torment(ctx context.Context) error {
 	start := time.Now()
-	kill, still := r.about(r.c.Kills), r.between(1, 3)
+	kill, still, out := r.about(r.c.Kills), r.between(1, 3), r.between(0.5, 1.5)
+	turns := r.rand.Perm(len(r.c.Outages))
 	for {
 		if err := pause(ctx, r.between(0.1, 0.4)); err != nil {
 			return err
@@ -22,6 +24,10 @@ func (r *Run) torment(ctx context.Context) error {
 		case at > kill && at < r.c.Faults-r.c.Calm:
 			err = r.kill()
 			kill = at + r.about(r.c.Kills)
+		case at > out && len(turns) > 0:
+			err = r.out(ctx, r.c.Outages[turns[0]])
+			turns = append(turns[1:], turns[0])
+			out = time.Since(start) + r.between(0.5, 1.5)
 		case at > still:
 			err = r.still(ctx)
 			still = at + r.between(4, 12)
@@ -52,20 +58,39 @@ func (r *Run) kill() error {
 	return n.Start()
 }
 
-// still stops a node for some seconds, while connections go on to be disturbed.
+// still stops a node for some seconds.
 func (r *Run) still(ctx context.Context) error {
 	n := r.c.Nodes[r.rand.IntN(len(r.c.Nodes))]
 	if err := n.Pause(); err != nil {
 		return err
 	}
 	r.counts.pauses.Add(1)
+	r.while(ctx)
+	return n.Resume()
+}
+
+// out has what nodes share be away for some seconds.
+func (r *Run) out(ctx context.Context, o Outage) error {
+	r.c.Log("outage: %s", o.Name)
+	if err := o.Begin(); err != nil {
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	r.counts.outages.Add(1)
+	r.while(ctx)
+	if err := o.End(); err != nil {
+		return fmt.Errorf("end of %s: %w", o.Name, err)
+	}
+	return nil
+}
+
+// while goes on to disturb connections for some seconds.
+func (r *Run) while(ctx context.Context) {
 	for until := time.Now().Add(r.between(0.5, 3)); time.Now().Before(until); {
 		r.disturb()
 		if pause(ctx, 300*time.Millisecond) != nil {
-			break
+			return
 		}
 	}
-	return n.Resume()
 }
 
 // disturb breaks a few connections.

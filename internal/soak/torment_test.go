@@ -1,8 +1,10 @@
 package soak
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +38,13 @@ func tormented(t *testing.T, seed uint64) *noting {
 	r := newTestRun(t, func(c *Config) {
 		c.Nodes, c.Seed = []Node{n}, seed
 		c.Faults, c.Calm, c.Kills = time.Minute, 20*time.Second, 5*time.Second
+		for _, name := range []string{"away", "cut"} {
+			c.Outages = append(c.Outages, Outage{
+				Name:  name,
+				Begin: func() error { return n.note("begin " + name) },
+				End:   func() error { return n.note("end " + name) },
+			})
+		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		n.start = time.Now()
@@ -55,21 +64,52 @@ func TestTorment(t *testing.T) {
 	if len(n.kills) < 4 || n.kills[len(n.kills)-1] > 40*time.Second {
 		t.Errorf("killed at %s", n.kills)
 	}
-	awake := true
+	trouble, before := "", map[string]int{}
 	for _, line := range n.log {
-		switch line[:5] {
-		case "pause":
-			awake = false
-		case "resum":
-			awake = true
-		case "kill ":
-			if !awake {
-				t.Errorf("killed while it was paused: %s", n.log)
+		what, _, _ := strings.Cut(line, " ")
+		before[what]++
+		switch what {
+		case "pause", "begin":
+			if trouble != "" {
+				t.Errorf("two troubles at once: %s", n.log)
+			}
+			trouble = line
+		case "resume", "end":
+			trouble = ""
+		case "kill":
+			if trouble != "" {
+				t.Errorf("killed during %q: %s", trouble, n.log)
 			}
 		}
 	}
-	if !awake || len(n.log) < 2*len(n.kills)+4 {
+	if trouble != "" || before["pause"] < 2 || before["begin"] < 6 {
 		t.Errorf("done to the node: %s", n.log)
+	}
+}
+
+// TestOutages shows that each has its turn, and that one which cannot be made ends the run.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	n, begun := tormented(t, 1), map[string]int{}
+	for _, line := range n.log {
+		if f := strings.Fields(line); f[0] == "begin" {
+			begun[f[1]]++
+		}
+	}
+	if d := begun["away"] - begun["cut"]; begun["cut"] == 0 || d < -1 || d > 1 {
+		t.Errorf("outages: %v", begun)
+	}
+	broken := errors.New("no such process")
+	for name, o := range map[string]Outage{
+		"begin": {"x", func() error { return broken }, func() error { return nil }},
+		"end":   {"x", func() error { return nil }, func() error { return broken }},
+	} {
+		r := newTestRun(t, func(c *Config) { c.Outages, c.Faults = []Outage{o}, time.Minute })
+		synctest.Test(t, func(t *testing.T) {
+			if err := r.torment(t.Context()); !errors.Is(err, broken) {
+				t.Errorf("%s: torment() = %v, want %v", name, err, broken)
+			}
+		})
 	}
 }
 

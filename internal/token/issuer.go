@@ -18,6 +18,7 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/revocation"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // The key sets that sign. They are apart, so that a session token can never pass
@@ -55,9 +56,10 @@ type subjects interface {
 	Active(ctx context.Context, subject string) (bool, error)
 }
 
-// revocations tells whose tokens were taken back.
+// revocations tells whose tokens were taken back, and takes tokens back.
 type revocations interface {
 	Revoked(t revocation.Token) bool
+	Add(ctx context.Context, d revocation.Draft) (revocation.Entry, error)
 }
 
 // Config requires Issuer, Keys, Apps, Families and Subjects, and the three
@@ -69,12 +71,17 @@ type Config struct {
 	AccessTTL       time.Duration // these are whole seconds, as the tokens count
 	RefreshTTL      time.Duration // from the last use
 	SessionTTL      time.Duration
-	Keys            keys
-	Apps            apps
-	Families        families
-	Subjects        subjects
-	Revocations     revocations      // nil: none
-	Clock           func() time.Time // nil: time.Now
+	// IdentityAlgorithm is that of ID tokens; empty: RS256, which every client knows
+	// (OpenID Connect Core §15.1).
+	IdentityAlgorithm jose.Algorithm
+
+	Keys        keys
+	Apps        apps
+	Families    families
+	Subjects    subjects
+	Revocations revocations      // nil: none
+	Next        secret.Bytes     // makes refresh tokens of those before; all nodes have the same; empty: a random one
+	Clock       func() time.Time // nil: time.Now
 }
 
 // Issuer issues and refreshes tokens. It is safe for concurrent use.
@@ -99,6 +106,12 @@ func New(c Config) (*Issuer, error) {
 	if c.SessionAudience == "" {
 		c.SessionAudience = c.Issuer
 	}
+	if c.IdentityAlgorithm == "" {
+		c.IdentityAlgorithm = jose.RS256
+	}
+	if c.Next.Len() == 0 {
+		c.Next = secret.FromString(rand.Text() + rand.Text())
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -112,10 +125,15 @@ type AccessRequest struct {
 	Scope     string         // as ParseScope returns it; may be empty
 	Audience  string         // empty: the configured one
 	Algorithm jose.Algorithm // empty: the key set's first
+	Expires   time.Time      // when it ends at the latest; zero: as configured
+	Actor     *Actor         // who acts for Subject; nil: nobody
+	Claims    map[string]any // what else it says; none that it has already
+	SignIn    string         // the sign-in that it comes from, whose end is its end, too: see [End]; may be empty
 }
 
 // Access is an access token and what its receiver needs to know of it.
 type Access struct {
+	ID        string // jti
 	Token     string
 	ExpiresIn time.Duration
 	Scope     string
@@ -131,6 +149,7 @@ type accessClaims struct {
 	ID       string `json:"jti"`
 	ClientID app.ID `json:"client_id"`
 	Scope    string `json:"scope,omitempty"`
+	Actor    *Actor `json:"act,omitempty"`
 }
 
 // Access issues an access token. It leaves no row.
@@ -144,16 +163,43 @@ func (i *Issuer) Access(ctx context.Context, r AccessRequest) (Access, error) {
 	if r.Audience == "" {
 		r.Audience = i.c.Audience
 	}
-	now := i.c.Clock()
-	signed, err := i.sign(ctx, AccessSet, r.Algorithm, accessType, accessClaims{
+	now, id := i.c.Clock(), rand.Text()
+	if r.SignIn != "" {
+		id = r.SignIn + "." + id
+	}
+	expires := now.Add(i.c.AccessTTL)
+	if !r.Expires.IsZero() && r.Expires.Before(expires) {
+		expires = r.Expires
+	}
+	claims, err := withClaims(accessClaims{
 		Issuer: i.c.Issuer, Subject: r.Subject, Audience: r.Audience,
-		Expiry: now.Add(i.c.AccessTTL).Unix(), IssuedAt: now.Unix(), ID: rand.Text(),
-		ClientID: r.App, Scope: r.Scope,
-	})
+		Expiry: expires.Unix(), IssuedAt: now.Unix(), ID: id,
+		ClientID: r.App, Scope: r.Scope, Actor: r.Actor,
+	}, r.Claims)
+	if err != nil {
+		return Access{}, fmt.Errorf("write claims: %w", err)
+	}
+	signed, err := i.sign(ctx, AccessSet, r.Algorithm, accessType, claims)
 	if err != nil {
 		return Access{}, err
 	}
-	return Access{Token: signed, ExpiresIn: i.c.AccessTTL, Scope: r.Scope}, nil
+	return Access{ID: id, Token: signed, ExpiresIn: expires.Sub(now).Truncate(time.Second), Scope: r.Scope}, nil
+}
+
+// withClaims is claims with more of them behind.
+func withClaims(claims accessClaims, more map[string]any) (any, error) {
+	if len(more) == 0 {
+		return claims, nil
+	}
+	text, err := json.Marshal(claims)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := json.Marshal(more)
+	if err != nil {
+		return nil, err
+	}
+	return json.RawMessage(append(append(text[:len(text)-1], ','), rest[1:]...)), nil
 }
 
 func (i *Issuer) sign(ctx context.Context, set key.SetName, alg jose.Algorithm, typ string, claims any) (string, error) {

@@ -291,8 +291,8 @@ func TestSessionRefuses(t *testing.T) {
 // TestClaimsHaveOneOrder pins the text: what signs it must not depend on a map.
 func TestClaimsHaveOneOrder(t *testing.T) {
 	t.Parallel()
-	text, err := json.Marshal(accessClaims{"i", "s", "a", 2, 1, "j", "c", "x"})
-	if want := `{"iss":"i","sub":"s","aud":"a","exp":2,"iat":1,"jti":"j","client_id":"c","scope":"x"}`; string(text) != want || err != nil {
+	text, err := json.Marshal(accessClaims{"i", "s", "a", 2, 1, "j", "c", "x", &Actor{Subject: "b", Before: &Actor{Subject: "d"}}})
+	if want := `{"iss":"i","sub":"s","aud":"a","exp":2,"iat":1,"jti":"j","client_id":"c","scope":"x","act":{"sub":"b","act":{"sub":"d"}}}`; string(text) != want || err != nil {
 		t.Errorf("claims = %s, %v", text, err)
 	}
 }

@@ -3,7 +3,6 @@ package token
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,9 +14,9 @@ import (
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
-// ErrGrant is in the chain of every refusal of a refresh token: OAuth's
+// ErrGrant is in the chain of every refusal of a refresh token or a code: OAuth's
 // invalid_grant. Why it was refused is for the log.
-var ErrGrant = errors.New("refresh token refused")
+var ErrGrant = errors.New("grant refused")
 
 // families is the part of the store that refreshing needs.
 type families interface {
@@ -37,42 +36,50 @@ type Pair struct {
 
 // SignIn issues the first pair of a new family.
 func (i *Issuer) SignIn(ctx context.Context, r AccessRequest) (Pair, error) {
-	access, err := i.Access(ctx, r)
+	p, f, err := i.Begin(ctx, r)
 	if err != nil {
 		return Pair{}, err
 	}
-	t := newRefresh()
-	now := i.c.Clock()
-	err = i.c.Families.AddFamily(ctx, Family{
-		ID: t.id(), App: r.App, Subject: r.Subject, Scope: r.Scope, Audience: r.Audience, Algorithm: r.Algorithm,
-		Hash: t.hash(), Created: now, Expires: now.Add(i.c.RefreshTTL),
-	})
-	if err != nil {
+	if err := i.c.Families.AddFamily(ctx, f); err != nil {
 		return Pair{}, fmt.Errorf("add refresh family: %w", err)
 	}
-	return Pair{Access: access, Refresh: t.text()}, nil
+	return p, nil
+}
+
+// Begin issues the first pair of a family that the caller has to add: until then the
+// refresh token is not good.
+func (i *Issuer) Begin(ctx context.Context, r AccessRequest) (Pair, Family, error) {
+	t := newRefresh()
+	r.SignIn = t.id().SignIn()
+	access, err := i.Access(ctx, r)
+	if err != nil {
+		return Pair{}, Family{}, err
+	}
+	now := i.c.Clock()
+	return Pair{Access: access, Refresh: t.text()}, Family{
+		ID: t.id(), App: r.App, Subject: r.Subject, Scope: r.Scope, Audience: r.Audience, Algorithm: r.Algorithm,
+		Hash: t.hash(), Created: now, Expires: now.Add(i.c.RefreshTTL),
+	}, nil
 }
 
 // Refresh gives a new pair for a refresh token, which is good no more. The scope
 // of the access token may be less than the family's; empty means all of it.
 //
 // A token that is not the family's newest one is a copy, or the other is: nobody
-// can tell, so the family ends (RFC 9700 §4.14.2). That holds for two uses of one
-// token at the same moment, too.
+// can tell, so the family ends (RFC 9700 §4.14.2). But the answer may have been lost: for
+// [Grace] the token before the newest one gets the newest one again, which is the same
+// for all who show it.
 func (i *Issuer) Refresh(ctx context.Context, token secret.Bytes, client app.ID, scope string) (Pair, error) {
 	old, ok := parseRefresh(token)
 	if !ok {
 		return Pair{}, refuse("is malformed")
 	}
-	f, err := i.c.Families.Family(ctx, old.id())
-	if fault.KindOf(err) == fault.NotFound {
-		return Pair{}, refuse("is of no family")
-	}
+	f, err := i.family(ctx, old.id())
 	if err != nil {
-		return Pair{}, fmt.Errorf("find refresh family: %w", err)
+		return Pair{}, err
 	}
-	now := i.c.Clock()
-	if err := i.check(ctx, f, old, client, now); err != nil {
+	now, next := i.c.Clock(), old.next(i.c.Next)
+	if err := i.check(ctx, f, old, next, client, now); err != nil {
 		return Pair{}, err
 	}
 	granted := f.Scope
@@ -85,32 +92,48 @@ func (i *Issuer) Refresh(ctx context.Context, token secret.Bytes, client app.ID,
 	// not take the client's refresh token from it.
 	access, err := i.Access(ctx, AccessRequest{
 		App: f.App, Subject: f.Subject, Scope: granted, Audience: f.Audience, Algorithm: f.Algorithm,
+		SignIn: f.ID.SignIn(),
 	})
 	if err != nil {
 		return Pair{}, err
 	}
-	next := old.next()
 	won, err := i.c.Families.RotateFamily(ctx, f.ID, old.hash(), next.hash(), now.Add(i.c.RefreshTTL), now)
 	if err != nil {
 		return Pair{}, fmt.Errorf("rotate refresh family: %w", err)
 	}
-	if !won {
-		return Pair{}, i.reused(ctx, f.ID, now)
+	if !won { // somebody was before us, with the same token or with a newer one
+		if f, err = i.family(ctx, old.id()); err != nil {
+			return Pair{}, err
+		}
+		if err := i.check(ctx, f, old, next, client, now); err != nil {
+			return Pair{}, err
+		}
 	}
 	return Pair{Access: access, Refresh: next.text()}, nil
 }
 
-// check tells whether the token is the good one of the family and its subject
-// may go on.
-func (i *Issuer) check(ctx context.Context, f Family, t refresh, client app.ID, now time.Time) error {
-	switch hash := t.hash(); {
+func (i *Issuer) family(ctx context.Context, id FamilyID) (Family, error) {
+	f, err := i.c.Families.Family(ctx, id)
+	if fault.KindOf(err) == fault.NotFound {
+		return Family{}, refuse("is of no family")
+	}
+	if err != nil {
+		return Family{}, fmt.Errorf("find refresh family: %w", err)
+	}
+	return f, nil
+}
+
+// check tells whether the token is the good one of the family, or next has lately become
+// that one, and the family's subject may go on.
+func (i *Issuer) check(ctx context.Context, f Family, t, next refresh, client app.ID, now time.Time) error {
+	switch {
 	case f.App != client:
 		return refuse("is another client's")
 	case !f.Revoked.IsZero():
 		return refuse("is revoked")
 	case !now.Before(f.Expires):
 		return refuse("has expired")
-	case subtle.ConstantTimeCompare(hash[:], f.Hash[:]) != 1:
+	case !f.holds(t) && !(f.holds(next) && now.Before(f.Rotated.Add(Grace))):
 		return i.reused(ctx, f.ID, now)
 	case i.revoked(f):
 		return refuse("is of a sign-in that was revoked")
@@ -132,7 +155,7 @@ func (i *Issuer) revoked(f Family) bool {
 		return false
 	}
 	return i.c.Revocations.Revoked(revocation.Token{
-		Issuer: i.c.Issuer, Subject: f.Subject, App: string(cmp.Or(f.App, Itself)), IssuedAt: f.Created,
+		SignIn: f.ID.SignIn(), Issuer: i.c.Issuer, Subject: f.Subject, App: string(cmp.Or(f.App, Itself)), IssuedAt: f.Created,
 	})
 }
 
@@ -140,14 +163,25 @@ func (i *Issuer) revoked(f Family) bool {
 // than ErrGrant.
 func (i *Issuer) reused(ctx context.Context, id FamilyID, now time.Time) error {
 	// The caller may hang up; the family must end all the same.
-	if err := i.c.Families.RevokeFamily(context.WithoutCancel(ctx), id, now); err != nil {
-		return fmt.Errorf("revoke reused refresh family: %w", err)
+	if err := i.end(context.WithoutCancel(ctx), id, now, "a refresh token was used twice"); err != nil {
+		return err
 	}
 	return refuse("was used before: its family is revoked")
 }
 
-// Revoke ends the family of a refresh token. A token of no family is not an error
-// (RFC 7009 §2.2).
+// end ends a family, with its access tokens.
+func (i *Issuer) end(ctx context.Context, id FamilyID, now time.Time, reason string) error {
+	if err := i.c.Families.RevokeFamily(ctx, id, now); err != nil {
+		return fmt.Errorf("revoke refresh family: %w", err)
+	}
+	if i.c.Revocations == nil {
+		return nil
+	}
+	return End(ctx, i.c.Revocations, id.SignIn(), reason)
+}
+
+// Revoke ends the family of a refresh token, with its access tokens. A token of no family
+// is not an error (RFC 7009 §2.2).
 func (i *Issuer) Revoke(ctx context.Context, token secret.Bytes, client app.ID) error {
 	t, ok := parseRefresh(token)
 	if !ok {
@@ -163,10 +197,7 @@ func (i *Issuer) Revoke(ctx context.Context, token secret.Bytes, client app.ID) 
 	if f.App != client {
 		return refuse("is another client's")
 	}
-	if err := i.c.Families.RevokeFamily(ctx, f.ID, i.c.Clock()); err != nil {
-		return fmt.Errorf("revoke refresh family: %w", err)
-	}
-	return nil
+	return i.end(ctx, f.ID, i.c.Clock(), "the client has revoked its refresh token")
 }
 
 func refuse(why string) error {

@@ -47,7 +47,7 @@ func (m *memory) RotateFamily(_ context.Context, id FamilyID, old, next [32]byte
 	if !ok || f.Hash != old || !f.Revoked.IsZero() || !now.Before(f.Expires) {
 		return false, m.err
 	}
-	f.Hash, f.Expires = next, expires
+	f.Hash, f.Expires, f.Rotated = next, expires, now
 	m.rows[id] = f
 	return true, m.err
 }
@@ -156,6 +156,7 @@ func TestReuseEndsTheFamily(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.sleep(Grace)
 	for _, token := range []secret.Bytes{first.Refresh, second.Refresh, first.Refresh} {
 		if _, err := f.Refresh(t.Context(), token, "app_1", ""); !errors.Is(err, ErrGrant) {
 			t.Errorf("Refresh() error = %v, want ErrGrant", err)
@@ -166,8 +167,71 @@ func TestReuseEndsTheFamily(t *testing.T) {
 	}
 }
 
-// TestConcurrentRefresh uses one token many times at once: one call at most wins,
-// and as the others show a used token, the family ends.
+// TestLostAnswer shows a token again whose answer got lost.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		after  time.Duration
+		before func(t *testing.T, f *fixture, second Pair)
+		good   bool
+	}{
+		"at once":      {0, nil, true},
+		"just in time": {Grace - time.Second, nil, true},
+		"too late":     {Grace, nil, false},
+		"the answer had arrived": {time.Second, func(t *testing.T, f *fixture, second Pair) {
+			if _, err := f.Refresh(t.Context(), second.Refresh, "app_1", ""); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"it was revoked": {0, func(t *testing.T, f *fixture, second Pair) {
+			if err := f.Revoke(t.Context(), second.Refresh, "app_1"); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			first := f.signIn(t)
+			second, err := f.Refresh(t.Context(), first.Refresh, "app_1", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.sleep(tc.after)
+			if tc.before != nil {
+				tc.before(t, f, second)
+			}
+			again, err := f.Refresh(t.Context(), first.Refresh, "app_1", "")
+			switch {
+			case !tc.good && (!errors.Is(err, ErrGrant) || f.families.only(t).Revoked.IsZero()):
+				t.Errorf("Refresh() error = %v, family %+v; want it ended", err, f.families.only(t))
+			case tc.good && (err != nil || !again.Refresh.Equal(second.Refresh)):
+				t.Errorf("Refresh() = %v; want the refresh token of the first answer", err)
+			case tc.good && again.Token == second.Token:
+				t.Error("the access token is the one that was lost")
+			}
+		})
+	}
+}
+
+// TestRefreshTokensNeedTheKey shows that who has a refresh token cannot make the next one.
+func TestRefreshTokensNeedTheKey(t *testing.T) {
+	t.Parallel()
+	first := newRefresh()
+	a, b := secret.FromString("one key"), secret.FromString("another key")
+	if again := first; again.next(a) != first.next(a) {
+		t.Error("one key makes two tokens of one")
+	}
+	if first.next(a) == first.next(b) || first.next(a) == first.next(a).next(a) {
+		t.Error("the next token does not depend on the key and the token")
+	}
+	if first.next(a).id() != first.id() {
+		t.Error("the next token is of another family")
+	}
+}
+
+// TestConcurrentRefresh uses one token many times at once, as several tabs do: all get
+// the same one for it.
 func TestConcurrentRefresh(t *testing.T) {
 	t.Parallel()
 	f := open(t)
@@ -179,9 +243,7 @@ func TestConcurrentRefresh(t *testing.T) {
 		wg.Go(func() {
 			next, err := f.Refresh(t.Context(), p.Refresh, "app_1", "")
 			if err != nil {
-				if !errors.Is(err, ErrGrant) {
-					t.Error(err)
-				}
+				t.Error(err)
 				return
 			}
 			mu.Lock()
@@ -190,11 +252,13 @@ func TestConcurrentRefresh(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if len(won) != 1 {
-		t.Fatalf("%d of 64 uses of one token won, want 1", len(won))
+	for _, one := range won {
+		if !one.Refresh.Equal(won[0].Refresh) {
+			t.Error("two uses of one token were answered by two")
+		}
 	}
-	if _, err := f.Refresh(t.Context(), won[0].Refresh, "app_1", ""); !errors.Is(err, ErrGrant) {
-		t.Errorf("after a reuse the family goes on: %v", err)
+	if _, err := f.Refresh(t.Context(), won[0].Refresh, "app_1", ""); err != nil {
+		t.Errorf("the family does not go on: %v", err)
 	}
 }
 
@@ -290,6 +354,7 @@ func TestReuseIsStoredEvenIfTheCallerHangsUp(t *testing.T) {
 	if _, err := f.Refresh(t.Context(), p.Refresh, "app_1", ""); err != nil {
 		t.Fatal(err)
 	}
+	f.sleep(Grace)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := f.Refresh(ctx, p.Refresh, "app_1", ""); !errors.Is(err, ErrGrant) {

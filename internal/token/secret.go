@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -28,12 +29,17 @@ type refresh struct {
 func newRefresh() refresh {
 	var t refresh
 	_, _ = rand.Read(t.family[:]) // never fails (crypto/rand)
-	return t.next()
+	_, _ = rand.Read(t.secret[:])
+	return t
 }
 
-// next makes another token of the family.
-func (t refresh) next() refresh {
-	_, _ = rand.Read(t.secret[:]) // never fails (crypto/rand)
+// next is the token of the family that comes after t. It is always the same one, so that
+// an answer which was lost can be given again; only who has the key can tell it from t.
+func (t refresh) next(key secret.Bytes) refresh {
+	m := hmac.New(sha256.New, key.Reveal())
+	m.Write(t.family[:])
+	m.Write(t.secret[:])
+	copy(t.secret[:], m.Sum(nil))
 	return t
 }
 

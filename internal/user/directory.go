@@ -25,24 +25,30 @@ type store interface {
 	User(ctx context.Context, id ID) (User, error)                     // fault.NotFound
 	UserByName(ctx context.Context, name string) (User, error)         // fault.NotFound
 	Users(ctx context.Context) ([]User, error)
-	// RevokeFamiliesOf ends the refresh tokens of a subject.
-	RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error
 }
 
-// Config requires Store.
+// signIns is where people are signed in.
+type signIns interface {
+	// EndAll signs a subject out everywhere.
+	EndAll(ctx context.Context, subject string) error
+}
+
+// Config requires Store and SignIns.
 type Config struct {
-	Store store
-	Cost  Cost             // of new hashes; zero: DefaultCost
-	Clock func() time.Time // nil: time.Now
+	Store   store
+	SignIns signIns
+	Cost    Cost             // of new hashes; zero: DefaultCost
+	Clock   func() time.Time // nil: time.Now
 }
 
 // Directory is the people who sign in with a password. It asks the store each
 // time: a user who was disabled anywhere is refused everywhere at once. It is
 // safe for concurrent use.
 type Directory struct {
-	store  store
-	hasher *hasher
-	clock  func() time.Time
+	store   store
+	signIns signIns
+	hasher  *hasher
+	clock   func() time.Time
 }
 
 // New refuses a cost that is out of bounds.
@@ -57,7 +63,7 @@ func New(c Config) (*Directory, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	return &Directory{store: c.Store, hasher: newHasher(c.Cost), clock: c.Clock}, nil
+	return &Directory{store: c.Store, signIns: c.SignIns, hasher: newHasher(c.Cost), clock: c.Clock}, nil
 }
 
 // Normalize is the form in which names are stored and compared: lower case.
@@ -98,10 +104,24 @@ func (d *Directory) Authenticate(ctx context.Context, name string, password secr
 	if err != nil {
 		return User{}, err
 	}
+	cost, err := d.prove(ctx, &u, password)
+	if err != nil {
+		return User{}, err
+	}
+	if cost != d.hasher.cost {
+		return u, d.rehash(ctx, u, password)
+	}
+	return u, nil
+}
+
+// prove tells whether the password is that of an enabled user, and at which cost it is
+// stored; a refusal is errWrong. The zero User takes as long as another.
+func (d *Directory) prove(ctx context.Context, u *User, password secret.Bytes) (Cost, error) {
 	stored := d.hasher.nobody
 	if u.ID != "" {
+		var err error
 		if stored, err = parseHash(u.Password); err != nil {
-			return User{}, fmt.Errorf("user %s: %w", u.ID, err)
+			return Cost{}, fmt.Errorf("user %s: %w", u.ID, err)
 		}
 	}
 	// No stored password is as long as this: it is refused, but hashed all the same.
@@ -111,15 +131,12 @@ func (d *Directory) Authenticate(ctx context.Context, name string, password secr
 	}
 	ok, err := d.hasher.matches(ctx, stored, password)
 	if err != nil {
-		return User{}, err
+		return Cost{}, err
 	}
 	if !ok || tooLong || u.ID == "" || u.Disabled {
-		return User{}, errWrong
+		return Cost{}, errWrong
 	}
-	if stored.Cost != d.hasher.cost {
-		return u, d.rehash(ctx, u, password)
-	}
-	return u, nil
+	return stored.Cost, nil
 }
 
 // find returns the zero User if nobody has the name.
@@ -149,6 +166,37 @@ func (d *Directory) rehash(ctx context.Context, u User, password secret.Bytes) e
 			now.Password = phc
 		}
 	})
+}
+
+// ChangePassword is for users themselves, who have to show the password that they had.
+// Where they are signed in they stay: that is the caller's to end.
+func (d *Directory) ChangePassword(ctx context.Context, id ID, old, fresh secret.Bytes) error {
+	u, err := d.store.User(ctx, id)
+	if err != nil {
+		return fmt.Errorf("find user %s: %w", id, err)
+	}
+	if err := checkPassword(fresh); err != nil {
+		return err
+	}
+	if _, err := d.prove(ctx, &u, old); err != nil {
+		return err
+	}
+	phc, err := d.hasher.hash(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	changed := false
+	if err := d.edit(ctx, id, func(now *User) {
+		if changed = now.Password == u.Password; changed {
+			now.Password = phc
+		}
+	}); err != nil {
+		return err
+	}
+	if !changed {
+		return fault.New(fault.Conflict, "the password was changed elsewhere meanwhile")
+	}
+	return nil
 }
 
 // SetPassword replaces the user's password and does [Directory.SignOut].
@@ -183,10 +231,9 @@ func (d *Directory) SetScopes(ctx context.Context, id ID, scopes []string) error
 	return d.SignOut(ctx, id)
 }
 
-// SignOut ends all sign-ins of the user: their refresh tokens are good no more.
-// Access tokens that are out stay good until they expire.
+// SignOut ends all sign-ins of the user, with their access tokens.
 func (d *Directory) SignOut(ctx context.Context, id ID) error {
-	if err := d.store.RevokeFamiliesOf(ctx, string(id), d.clock()); err != nil {
+	if err := d.signIns.EndAll(ctx, string(id)); err != nil {
 		return fmt.Errorf("sign user %s out: %w", id, err)
 	}
 	return nil
@@ -216,14 +263,20 @@ func (d *Directory) edit(ctx context.Context, id ID, change func(*User)) error {
 // Active tells whether the subject is a user who may go on. A subject that is no
 // user of this directory is not.
 func (d *Directory) Active(ctx context.Context, subject string) (bool, error) {
-	u, err := d.store.User(ctx, ID(subject))
+	u, err := d.ByID(ctx, subject)
 	if fault.KindOf(err) == fault.NotFound {
 		return false, nil
 	}
+	return err == nil && !u.Disabled, err
+}
+
+// ByID returns the user of a subject, [fault.NotFound] if there is none.
+func (d *Directory) ByID(ctx context.Context, subject string) (User, error) {
+	u, err := d.store.User(ctx, ID(subject))
 	if err != nil {
-		return false, fmt.Errorf("find user %s: %w", subject, err)
+		return User{}, fmt.Errorf("find user %s: %w", subject, err)
 	}
-	return !u.Disabled, nil
+	return u, nil
 }
 
 // ByName returns the user of that name, [fault.NotFound] if nobody has it.

@@ -1,6 +1,7 @@
 package user
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/secret"
@@ -25,6 +26,8 @@ type memory struct {
 	users map[ID]User
 	ended []string // subjects whose sign-ins were ended
 	err   error
+
+	editing func(*User) // what another does before each edit
 }
 
 func (m *memory) AddUser(_ context.Context, u User) error {
@@ -45,6 +48,9 @@ func (m *memory) EditUser(_ context.Context, id ID, edit func(*User) error) erro
 	u, ok := m.users[id]
 	if !ok {
 		return fault.New(fault.NotFound, "no such user")
+	}
+	if m.editing != nil {
+		m.editing(&u)
 	}
 	if err := edit(&u); err != nil {
 		return err
@@ -83,7 +89,7 @@ func (m *memory) Users(context.Context) ([]User, error) {
 	return all, m.err
 }
 
-func (m *memory) RevokeFamiliesOf(_ context.Context, subject string, _ time.Time) error {
+func (m *memory) EndAll(_ context.Context, subject string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended = append(m.ended, subject)
@@ -93,7 +99,7 @@ func (m *memory) RevokeFamiliesOf(_ context.Context, subject string, _ time.Time
 func open(t *testing.T) (*Directory, *memory) {
 	t.Helper()
 	m := &memory{users: map[ID]User{}}
-	d, err := New(Config{Store: m, Cost: cheap, Clock: func() time.Time { return noon }})
+	d, err := New(Config{Store: m, SignIns: m, Cost: cheap, Clock: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +137,7 @@ func TestAdd(t *testing.T) {
 	d, m := open(t)
 	u := add(t, d, "Ada@Example.com")
 	want := User{ID: u.ID, Name: "ada@example.com", Password: u.Password, Scopes: []string{"chat"}, Created: noon}
-	if diff := cmp.Diff(want, m.users[u.ID]); diff != "" {
+	if diff := gocmp.Diff(want, m.users[u.ID]); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
 	if !strings.HasPrefix(string(u.ID), "usr_") || len(u.ID) != 20 {
@@ -208,7 +214,7 @@ func TestAuthenticate(t *testing.T) {
 func TestUnknownUserTakesTheSameWork(t *testing.T) {
 	t.Parallel()
 	m := &memory{users: map[ID]User{}}
-	d, err := New(Config{Store: m})
+	d, err := New(Config{Store: m, SignIns: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +301,66 @@ func TestSetPassword(t *testing.T) {
 	}
 }
 
+func TestChangePassword(t *testing.T) {
+	t.Parallel()
+	next := secret.FromString("another password")
+	for name, tc := range map[string]struct {
+		before     func(*testing.T, *Directory, *memory, ID)
+		id         ID // empty: the user's
+		old, fresh secret.Bytes
+		want       fault.Kind
+		field      string
+	}{
+		"right":     {old: password, fresh: next},
+		"wrong":     {old: next, fresh: next, want: fault.Unauthenticated},
+		"none":      {fresh: next, want: fault.Unauthenticated},
+		"too short": {old: password, fresh: secret.FromString("short"), want: fault.Invalid, field: "password"},
+		"nobody":    {id: "usr_nobody", old: password, fresh: next, want: fault.NotFound},
+		"disabled": {
+			before: func(t *testing.T, d *Directory, _ *memory, id ID) {
+				t.Helper()
+				if err := d.Disable(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			},
+			old: password, fresh: next, want: fault.Unauthenticated,
+		},
+		"changed meanwhile": {
+			before: func(_ *testing.T, _ *Directory, m *memory, id ID) {
+				m.editing = func(u *User) { u.Password = "$argon2id$another" }
+			},
+			old: password, fresh: next, want: fault.Conflict,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, m := open(t)
+			u := add(t, d, "ada")
+			if tc.before != nil {
+				tc.before(t, d, m, u.ID)
+			}
+			m.ended = nil
+			err := d.ChangePassword(t.Context(), cmp.Or(tc.id, u.ID), tc.old, tc.fresh)
+			if name == "right" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := d.Authenticate(t.Context(), "ada", next); err != nil {
+					t.Errorf("the new password: %v", err)
+				}
+				if _, err := d.Authenticate(t.Context(), "ada", password); err == nil {
+					t.Error("the old password still signs in")
+				}
+			} else if fault.KindOf(err) != tc.want || fault.Public(err).Field != tc.field {
+				t.Errorf("ChangePassword() error = %v, want %v of %q", err, tc.want, tc.field)
+			}
+			if len(m.ended) != 0 {
+				t.Error("the one who changes it is signed out")
+			}
+		})
+	}
+}
+
 func TestWhatEndsSignIns(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -323,7 +389,7 @@ func TestWhatEndsSignIns(t *testing.T) {
 			if tc.ends {
 				want = []string{string(u.ID)}
 			}
-			if diff := cmp.Diff(want, m.ended); diff != "" {
+			if diff := gocmp.Diff(want, m.ended); diff != "" {
 				t.Errorf("sign-ins ended of (-want +got):\n%s", diff)
 			}
 			m.err = errors.New("disk on fire")
@@ -342,7 +408,7 @@ func TestSetScopes(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Scopes = []string{"chat", "orders"}
-	if diff := cmp.Diff(u, m.users[u.ID]); diff != "" {
+	if diff := gocmp.Diff(u, m.users[u.ID]); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
 	for name, tc := range map[string]struct {
@@ -358,7 +424,7 @@ func TestSetScopes(t *testing.T) {
 			t.Errorf("%s: error = %v, want kind %v", name, err, tc.want)
 		}
 	}
-	if diff := cmp.Diff(u, m.users[u.ID]); diff != "" {
+	if diff := gocmp.Diff(u, m.users[u.ID]); diff != "" {
 		t.Errorf("refused, but stored (-want +got):\n%s", diff)
 	}
 }

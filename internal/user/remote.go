@@ -95,7 +95,10 @@ func (d *Remote) user(r connector.Result) (User, error) {
 }
 
 // Knows tells whether a subject is of this directory.
-func (*Remote) Knows(subject string) bool { return strings.HasPrefix(subject, remotePrefix) }
+func (*Remote) Knows(subject string) bool { return Remotely(subject) }
+
+// Remotely tells whether a subject is of the form of a [Remote]'s.
+func Remotely(subject string) bool { return strings.HasPrefix(subject, remotePrefix) }
 
 // Active tells whether a subject of this directory may go on.
 func (d *Remote) Active(ctx context.Context, subject string) (bool, error) {

@@ -6,12 +6,15 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/limit"
@@ -67,6 +70,22 @@ type Handler struct {
 	conns   *socket.Set[*conn]
 	pages   *socket.Set[*conn] // of history, whose clients have not taken them yet
 	says    *limit.Limiter     // of users' requests with frames
+	keys    atomic.Pointer[BotKeys]
+}
+
+// BotKeys are what bots publish for those who seal to them: a JWK, or a token over one.
+type BotKeys map[bot.ID]json.RawMessage
+
+// Publish has clients told of the keys that bots have from now on. Who is connected learns
+// it by the next welcome.
+func (h *Handler) Publish(keys BotKeys) { h.keys.Store(&keys) }
+
+// keyOf is nil if the bot publishes none.
+func (h *Handler) keyOf(id bot.ID) json.RawMessage {
+	if keys := h.keys.Load(); keys != nil {
+		return (*keys)[id]
+	}
+	return nil
 }
 
 // New returns a handler; Mount says where it serves.

@@ -57,6 +57,7 @@ func (c *conn) hello(ctx context.Context, f helloFrame) *refusal {
 		Type: "welcome", Conversation: conv.ID, User: wireUser{id.User.Issuer, id.User.Subject},
 		LastSeq: conv.LastSeq, ReadSeq: conv.ReadSeq, Session: sealed,
 		ExpiresIn: c.expiresIn(), PingInterval: int64(c.h.c.PingInterval / time.Second),
+		BotKey: c.h.keyOf(conv.Bot),
 	})
 	c.out.Feed(s)
 	return nil

@@ -42,6 +42,25 @@ func TestWelcome(t *testing.T) {
 	})
 }
 
+// TestWelcomeShowsTheBotsKey as it is published at that time, and no other bot's.
+func TestWelcomeShowsTheBotsKey(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, tc := range []struct {
+			published BotKeys
+			want      any
+		}{
+			{BotKeys{"menu": json.RawMessage(`{"kty":"EC"}`)}, nil},
+			{BotKeys{"echo": json.RawMessage(`{"kty":"EC","x":"<"}`)}, map[string]any{"kty": "EC", "x": "<"}},
+			{BotKeys{"echo": json.RawMessage(`"a.b.c"`)}, "a.b.c"},
+		} {
+			w.Publish(tc.published)
+			if got := w.dial().hello("ann", `"after":0`)["bot_key"]; !cmp.Equal(got, tc.want) {
+				t.Errorf("bot_key = %v, want %v", got, tc.want)
+			}
+		}
+	})
+}
+
 func TestHelloRefusals(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
@@ -21,27 +22,41 @@ type pusher interface {
 }
 
 // Push lets bots say something unasked, and set context: each shows a token of its own.
+// Safe for concurrent use.
 type Push struct {
 	engine pusher
-	tokens map[bot.ID]secret.Bytes
+	tokens atomic.Pointer[PushTokens]
 }
+
+// NewPush returns the surface for the bots of the tokens.
+func NewPush(e pusher, t PushTokens) *Push {
+	p := &Push{engine: e}
+	p.Use(t)
+	return p
+}
+
+// Use puts other tokens in force.
+func (p *Push) Use(t PushTokens) { p.tokens.Store(&t) }
+
+// PushTokens are those of bots that may push. The zero PushTokens let nobody.
+type PushTokens struct{ of map[bot.ID]secret.Bytes }
 
 // minPushToken is how short a bot's token may be, in bytes.
 const minPushToken = 16
 
-// NewPush returns the surface for the bots of the tokens.
-func NewPush(e pusher, tokens map[bot.ID]secret.Bytes) (*Push, error) {
-	for id, t := range tokens {
+// NewPushTokens takes tokens of which each tells for one bot.
+func NewPushTokens(of map[bot.ID]secret.Bytes) (PushTokens, error) {
+	for id, t := range of {
 		if t.Len() < minPushToken {
-			return nil, fault.BadField(string(id)+".token", "must have at least 16 bytes")
+			return PushTokens{}, fault.BadField(string(id)+".token", "must have at least 16 bytes")
 		}
-		for other, o := range tokens {
+		for other, o := range of {
 			if other != id && t.Equal(o) {
-				return nil, errors.New("two bots have the same token")
+				return PushTokens{}, errors.New("two bots have the same token")
 			}
 		}
 	}
-	return &Push{e, tokens}, nil
+	return PushTokens{of}, nil
 }
 
 // Mount serves the paths.
@@ -112,7 +127,7 @@ func (p *Push) say(w http.ResponseWriter, r *http.Request) error {
 func (p *Push) bot(header string) (of bot.ID, ok bool) {
 	scheme, token, _ := strings.Cut(header, " ")
 	shown := secret.FromString(strings.TrimLeft(token, " "))
-	for id, t := range p.tokens {
+	for id, t := range p.tokens.Load().of {
 		if t.Equal(shown) {
 			of, ok = id, true
 		}

@@ -62,12 +62,8 @@ func TestPush(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := &pushed{}
-			p, err := NewPush(e, map[bot.ID]secret.Bytes{"support": secret.FromString(supportToken), "sales": secret.FromString(salesToken)})
-			if err != nil {
-				t.Fatal(err)
-			}
 			mux := http.NewServeMux()
-			p.Mount(mux)
+			NewPush(e, tokens(t, supportToken, salesToken)).Mount(mux)
 			r := httptest.NewRequest(http.MethodPost, "/chat/v1/conversations/"+tc.path+"/messages", strings.NewReader(tc.body))
 			r.Header.Set("Content-Type", tc.kind)
 			if tc.auth != "" {
@@ -85,15 +81,44 @@ func TestPush(t *testing.T) {
 	}
 }
 
-func TestNewPushRefused(t *testing.T) {
+// tokens are those of the two bots.
+func tokens(t *testing.T, support, sales string) PushTokens {
+	t.Helper()
+	made, err := NewPushTokens(map[bot.ID]secret.Bytes{"support": secret.FromString(support), "sales": secret.FromString(sales)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// TestPushTokensChange has a bot's token changed, and then all of them taken away.
+func TestPushTokensChange(t *testing.T) {
+	t.Parallel()
+	p := NewPush(&pushed{}, tokens(t, supportToken, salesToken))
+	knows := func(token string, want bot.ID) {
+		t.Helper()
+		if of, ok := p.bot("Bearer " + token); of != want || ok != (want != "") {
+			t.Errorf("%s is the token of %q, want %q", token, of, want)
+		}
+	}
+	const fresh = "the-next-token-of-support"
+	p.Use(tokens(t, fresh, salesToken))
+	knows(supportToken, "")
+	knows(fresh, "support")
+	knows(salesToken, "sales")
+	p.Use(PushTokens{})
+	knows(salesToken, "")
+}
+
+func TestPushTokensRefused(t *testing.T) {
 	t.Parallel()
 	same := secret.FromString(supportToken)
-	for name, tokens := range map[string]map[bot.ID]secret.Bytes{
+	for name, of := range map[string]map[bot.ID]secret.Bytes{
 		"short": {"support": secret.FromString("123456789012345")},
 		"same":  {"support": same, "sales": same},
 	} {
-		if _, err := NewPush(&pushed{}, tokens); err == nil {
-			t.Errorf("%s: NewPush() = nil error", name)
+		if _, err := NewPushTokens(of); err == nil {
+			t.Errorf("%s: NewPushTokens() = nil error", name)
 		}
 	}
 }
@@ -118,12 +143,8 @@ func TestPushContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := &pushed{}
-			p, err := NewPush(e, map[bot.ID]secret.Bytes{"support": secret.FromString(supportToken), "sales": secret.FromString(salesToken)})
-			if err != nil {
-				t.Fatal(err)
-			}
 			mux := http.NewServeMux()
-			p.Mount(mux)
+			NewPush(e, tokens(t, supportToken, salesToken)).Mount(mux)
 			r := httptest.NewRequest(tc.method, "/chat/v1/conversations/"+tc.path+"/context", strings.NewReader(tc.body))
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Authorization", tc.auth)

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -28,6 +29,32 @@ func TestSecureFrames(t *testing.T) {
 			t.Errorf("told %q, want %s", told, want)
 		}
 		c.out.Wait()
+	}
+}
+
+// TestSecureVectors: each reason for which a message is blocked, and each standing, has a
+// vector for clients to be tested with.
+func TestSecureVectors(t *testing.T) {
+	t.Parallel()
+	told := map[string]bool{}
+	for _, v := range vectors(t) {
+		var f struct {
+			Type, State, Reason string
+			Error               struct{ Code string }
+		}
+		if v.Valid && json.Unmarshal(v.text(), &f) == nil {
+			told[f.Type+" "+f.Error.Code+f.State] = true
+			told[f.Type+" for "+f.Reason] = true
+		}
+	}
+	for _, want := range []string{
+		"nack unauthorized", "nack credential_missing", "nack restricted", "nack temporarily_unavailable", "nack busy", "nack bot_not_running",
+		"secure locked", "secure secured", "secure unavailable",
+		"secure for unauthorized", "secure for credential_missing", "secure for restricted", "secure for temporarily_unavailable", "secure for allowed",
+	} {
+		if !told[want] {
+			t.Errorf("there is no vector of %s", want)
+		}
 	}
 }
 

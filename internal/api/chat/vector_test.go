@@ -103,9 +103,10 @@ var (
 		at, err := time.Parse(time.RFC3339, s)
 		return err == nil && s == at.UTC().Format("2006-01-02T15:04:05.000Z")
 	}
-	aWriter need = func(v any) bool { return slices.Contains([]any{"user", "bot", "system"}, v) }
-	aValue  need = func(v any) bool { return v != nil }
-	anError need = func(v any) bool {
+	aWriter   need = func(v any) bool { return slices.Contains([]any{"user", "bot", "system"}, v) }
+	aStanding need = func(v any) bool { return slices.Contains([]any{"locked", "secured", "unavailable"}, v) }
+	aValue    need = func(v any) bool { return v != nil }
+	anError   need = func(v any) bool {
 		m, _ := v.(map[string]any)
 		after, hasAfter := m["retry_after"]
 		return aText(m["code"]) && aText(m["title"]) && (!hasAfter || aNumber(after)) &&
@@ -134,7 +135,7 @@ var serverFrames = map[string]map[string]need{
 	"ping":    {},
 	"pong":    {},
 	"session": {"session": aText, "expires_in?": aCount},
-	"secure":  {"state": aText, "reason": aText, "message?": aText, "retry_after?": aNumber},
+	"secure":  {"state": aStanding, "reason": aText, "message?": aText, "retry_after?": aNumber},
 	"error":   {"error": anError},
 	"close":   {"code": aSeq, "reason": aText},
 }

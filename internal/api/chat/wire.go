@@ -21,14 +21,15 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 // What the server says. Type is filled in by the functions that make them.
 type (
 	welcomeFrame struct {
-		Type         string   `json:"type"`
-		Conversation chat.ID  `json:"conversation"`
-		User         wireUser `json:"user"`
-		LastSeq      int64    `json:"last_seq"`
-		ReadSeq      int64    `json:"read_seq"` // how far the user has read, on any device
-		Session      string   `json:"session"`
-		ExpiresIn    int64    `json:"expires_in"`    // of the token, in whole seconds
-		PingInterval int64    `json:"ping_interval"` // seconds
+		Type         string          `json:"type"`
+		Conversation chat.ID         `json:"conversation"`
+		User         wireUser        `json:"user"`
+		LastSeq      int64           `json:"last_seq"`
+		ReadSeq      int64           `json:"read_seq"` // how far the user has read, on any device
+		Session      string          `json:"session"`
+		ExpiresIn    int64           `json:"expires_in"`        // of the token, in whole seconds
+		PingInterval int64           `json:"ping_interval"`     // seconds
+		BotKey       json.RawMessage `json:"bot_key,omitempty"` // see [BotKeys]
 	}
 	wireUser struct {
 		Iss string `json:"iss"`

@@ -38,7 +38,7 @@ var signIn = securesession.Notice{
 	Message: "<TimelineMessage><Text>Sign in &amp; go on</Text></TimelineMessage>",
 }
 
-func (g *guard) Enter(a chat.Ask) chat.Verdict {
+func (g *guard) Enter(_ context.Context, a chat.Ask) chat.Verdict {
 	g.engine.Secure(a.ID, signIn)
 	return blocked{}
 }

@@ -33,10 +33,23 @@ func readForm(w http.ResponseWriter, r *http.Request) (params, error) {
 	}
 	p := make(params, len(form))
 	for name, values := range form {
-		if len(values) > 1 {
-			return nil, fault.BadField(name, "is given twice")
+		if err := once(name, values); err != nil {
+			return nil, err
 		}
 		p[name] = values[0]
 	}
 	return p, nil
+}
+
+// once refuses a parameter that is given twice. Of targets there may be several, but not
+// here: a token has one audience (RFC 8693 §2.2.2, RFC 8707 §2).
+func once(name string, values []string) error {
+	switch {
+	case len(values) < 2:
+		return nil
+	case name == "resource" || name == "audience":
+		return fault.BadField(name, "may be given once")
+	default:
+		return fault.New(fault.Invalid, name+" is given twice")
+	}
 }

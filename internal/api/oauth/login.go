@@ -30,7 +30,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 		writeError(w, r, loginError(err))
 		return nil
 	}
-	writePair(w, pair)
+	writeAnswer(w, answerOf(pair))
 	return nil
 }
 

@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/token"
 )
@@ -46,25 +49,48 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, set key.SetNam
 	return nil
 }
 
-// metadata is RFC 8414 §2's, of what there is.
+// metadata is RFC 8414 §2's.
 type metadata struct {
-	Issuer                            string   `json:"issuer"`
-	TokenEndpoint                     string   `json:"token_endpoint"`
-	JWKSURI                           string   `json:"jwks_uri"`
-	ResponseTypesSupported            []string `json:"response_types_supported"`
-	GrantTypesSupported               []Grant  `json:"grant_types_supported"`
-	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+	Issuer                string `json:"issuer"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	RevocationEndpoint    string `json:"revocation_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	JWKSURI               string `json:"jwks_uri"`
+
+	ResponseTypes []string    `json:"response_types_supported"`
+	GrantTypes    []app.Grant `json:"grant_types_supported"`
+
+	signInMetadata
+
+	TokenAuth             []string         `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs         []jose.Algorithm `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuth        []string         `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs    []jose.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuth     []string         `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []jose.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+}
+
+// about is the metadata of this server.
+func (h *Handler) about() metadata {
+	algs := slices.DeleteFunc(jose.Algorithms(), jose.Algorithm.Symmetric)
+	anyone := append(slices.Clone(authMethods), "none")
+	return metadata{
+		Issuer:                h.c.Issuer,
+		TokenEndpoint:         h.c.Issuer + "/oauth2/token",
+		RevocationEndpoint:    h.c.Issuer + "/oauth2/revoke",
+		IntrospectionEndpoint: h.c.Issuer + "/oauth2/introspect",
+		JWKSURI:               h.c.Issuer + "/.well-known/jwks.json",
+		ResponseTypes:         []string{"code"},
+		GrantTypes:            grants,
+		signInMetadata:        h.aboutSignIn(),
+		TokenAuth:             anyone, TokenAuthAlgs: algs,
+		RevocationAuth: anyone, RevocationAuthAlgs: algs,
+		IntrospectionAuth: authMethods, IntrospectionAuthAlgs: algs,
+	}
 }
 
 func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) error {
 	cacheable(w.Header())
-	httpx.WriteJSON(w, http.StatusOK, metadata{
-		Issuer:                            h.c.Issuer,
-		TokenEndpoint:                     h.c.Issuer + "/oauth2/token",
-		JWKSURI:                           h.c.Issuer + "/.well-known/jwks.json",
-		ResponseTypesSupported:            []string{}, // required, and there is no authorization endpoint
-		GrantTypesSupported:               []Grant{ClientCredentials, RefreshToken},
-		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", "none"},
-	})
+	httpx.WriteJSON(w, http.StatusOK, h.about())
 	return nil
 }

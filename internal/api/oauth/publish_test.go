@@ -3,9 +3,11 @@ package oauth
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 
 	gojose "github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/carnetproject/carnet/internal/httpx"
 )
@@ -52,17 +54,45 @@ func TestUnknownKeySet(t *testing.T) {
 	}
 }
 
+// TestMetadata goes by RFC 8414 §2 and §3.2; what it says of signing in has a test of its
+// own. OpenID Connect's document is the same one.
 func TestMetadata(t *testing.T) {
 	t.Parallel()
-	w := open(t).do(t, http.MethodGet, "/.well-known/oauth-authorization-server", "")
-	const want = `{"issuer":"https://id.example","token_endpoint":"https://id.example/oauth2/token",` +
-		`"jwks_uri":"https://id.example/.well-known/jwks.json","response_types_supported":[],` +
-		`"grant_types_supported":["client_credentials","refresh_token"],` +
-		`"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","none"]}`
-	if w.Code != http.StatusOK || w.Body.String() != want {
-		t.Errorf("%d %s, want %s", w.Code, w.Body, want)
+	f := open(t)
+	w := f.do(t, http.MethodGet, "/.well-known/oauth-authorization-server", "")
+	var got map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if w.Header().Get("Access-Control-Allow-Origin") != "*" || w.Header().Get("Cache-Control") != "public, max-age=300" {
-		t.Errorf("headers = %v", w.Header())
+	algs := []any{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	confidential := []any{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	anyone := append(slices.Clone(confidential), "none")
+	for name, want := range map[string]any{
+		"issuer":                 issuerURL,
+		"token_endpoint":         issuerURL + "/oauth2/token",
+		"revocation_endpoint":    issuerURL + "/oauth2/revoke",
+		"introspection_endpoint": issuerURL + "/oauth2/introspect",
+		"jwks_uri":               issuerURL + "/.well-known/jwks.json",
+		"grant_types_supported": []any{
+			"authorization_code", "client_credentials", "refresh_token",
+			"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange",
+		},
+		"token_endpoint_auth_methods_supported":                    anyone,
+		"token_endpoint_auth_signing_alg_values_supported":         algs,
+		"revocation_endpoint_auth_methods_supported":               anyone,
+		"revocation_endpoint_auth_signing_alg_values_supported":    algs,
+		"introspection_endpoint_auth_methods_supported":            confidential,
+		"introspection_endpoint_auth_signing_alg_values_supported": algs,
+	} {
+		if diff := cmp.Diff(want, got[name]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	h := w.Header()
+	if h.Get("Content-Type") != "application/json" || h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Cache-Control") != "public, max-age=300" {
+		t.Errorf("headers = %v", h)
+	}
+	if also := f.do(t, http.MethodGet, "/.well-known/openid-configuration", ""); also.Body.String() != w.Body.String() {
+		t.Errorf("OpenID Connect's document is %s", also.Body)
 	}
 }

@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/token"
 )
 
 // basicHeader is the header as RFC 6749 §2.3.1 has it: both parts form-encoded.
@@ -36,7 +38,7 @@ func TestClientCredentials(t *testing.T) {
 		"header and client_id": {"grant_type=client_credentials&client_id=app_web", basicHeader("app_web", "right+%"), "app_web", "read write", jose.EdDSA},
 		"encoded id":           {"grant_type=client_credentials", basicHeader("app_b+%", "right+%"), "app_b+%", "", jose.ES256},
 		"less scope":           {"grant_type=client_credentials&scope=write" + inBody, "", "app_web", "write", jose.EdDSA},
-		"unknown parameter":    {"grant_type=client_credentials&resource=x" + inBody, "", "app_web", "read write", jose.EdDSA},
+		"unknown parameter":    {"grant_type=client_credentials&color=x" + inBody, "", "app_web", "read write", jose.EdDSA},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +78,7 @@ func TestTokenRefuses(t *testing.T) {
 		"empty":                      {"", nil, 400, "invalid_request", false},
 		"no grant":                   {"scope=x" + inBody, nil, 400, "invalid_request", false},
 		"password grant":             {"grant_type=password&username=ada&password=correct+horse" + inBody, nil, 400, "unsupported_grant_type", false},
-		"code grant":                 {"grant_type=authorization_code&code=x" + inBody, nil, 400, "unsupported_grant_type", false},
+		"code grant":                 {"grant_type=authorization_code&code=x" + inBody, nil, 400, "unauthorized_client", false},
 		"grant twice":                {cc + "&" + cc + inBody, nil, 400, "invalid_request", false},
 		"unknown parameter twice":    {cc + "&x=1&x=2" + inBody, nil, 400, "invalid_request", false},
 		"broken form":                {"grant_type=%zz", nil, 400, "invalid_request", false},
@@ -151,6 +153,7 @@ func TestRefresh(t *testing.T) {
 				t.Errorf("claims = %v", claims)
 			}
 			refused(t, f.form(t, "/oauth2/token", refresh(second, "&scope=admin")), 400, "invalid_scope")
+			f.sleep(token.Grace)
 			refused(t, f.form(t, "/oauth2/token", refresh(first, "")), 400, "invalid_grant")
 			refused(t, f.form(t, "/oauth2/token", refresh(second, "")), 400, "invalid_grant")
 		})
@@ -189,12 +192,12 @@ func TestTokenLimit(t *testing.T) {
 func TestPublicAppsAreNotLimitedTogether(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(c *Config) { c.TokenPerApp = limit.New(limit.Rate{N: 1, Per: time.Minute}, 10) })
-	const app = "&client_id=app_spa"
-	a := granted(t, f.form(t, "/login", "username=ada&password=correct+horse"+app))
+	const client = "&client_id=app_spa"
+	a := granted(t, f.form(t, "/login", "username=ada&password=correct+horse"+client))
 	for range 3 { // a stranger
-		refused(t, f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token=rt_x"+app), 400, "invalid_grant")
+		refused(t, f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token=rt_x"+client), 400, "invalid_grant")
 	}
-	w := f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token="+a.RefreshToken+app, "Origin", "https://web.example")
+	w := f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token="+a.RefreshToken+client, "Origin", "https://web.example")
 	granted(t, w)
 	if got := w.Header().Get("Access-Control-Allow-Origin"); got != "https://web.example" {
 		t.Errorf("Access-Control-Allow-Origin = %q: its page cannot read the answer", got)
@@ -206,7 +209,7 @@ func TestBusySigner(t *testing.T) {
 	f := open(t)
 	f.ring.err = fault.New(fault.Unavailable, "busy")
 	refused(t, f.form(t, "/oauth2/token", "grant_type=client_credentials"+inBody), 503, "temporarily_unavailable")
-	if len(f.observed) != 1 || f.observed[0] != ClientCredentials {
+	if len(f.observed) != 1 || f.observed[0] != app.ClientCredentials {
 		t.Errorf("observed %v", f.observed)
 	}
 }
@@ -226,6 +229,9 @@ func TestDescriptionsAreOfTheAllowedCharacters(t *testing.T) {
 func FuzzToken(f *testing.F) {
 	f.Add("grant_type=client_credentials"+inBody, "")
 	f.Add("grant_type=refresh_token&refresh_token=rt_x", basicHeader("app_web", "right+%"))
+	f.Add(grantBearer+"&assertion=eyJhbGciOiJub25lIn0.e30.", "")
+	f.Add(grantExchange+asKey+"&subject_token=x&actor_token=x&subject_token_type="+isAccess, "")
+	f.Add("grant_type=client_credentials&client_assertion=x&client_assertion_type="+assertionType, "")
 	fx := (*fixture)(nil)
 	f.Fuzz(func(t *testing.T, body, header string) {
 		if fx == nil {

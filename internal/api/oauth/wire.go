@@ -18,14 +18,21 @@ type answer struct {
 	ExpiresIn    int64  `json:"expires_in"` // seconds
 	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
+	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
+
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1
 }
 
-func writePair(w http.ResponseWriter, p token.Pair) {
-	noStore(w)
-	httpx.WriteJSON(w, http.StatusOK, answer{
+func answerOf(p token.Pair) answer {
+	return answer{
 		AccessToken: p.Token, TokenType: "Bearer", ExpiresIn: int64(p.ExpiresIn.Seconds()),
 		RefreshToken: string(p.Refresh.Reveal()), Scope: p.Scope,
-	})
+	}
+}
+
+func writeAnswer(w http.ResponseWriter, a answer) {
+	noStore(w)
+	httpx.WriteJSON(w, http.StatusOK, a)
 }
 
 // failure is RFC 6749 §5.2's.
@@ -39,9 +46,9 @@ type failure struct {
 
 // The refusals that have no fault.Kind of their own.
 var (
-	errClient    = fault.New(fault.Unauthenticated, "client authentication failed")
-	errGrantType = fault.BadField("grant_type", "must be client_credentials or refresh_token")
-	errPublic    = fault.BadField("grant_type", "must be refresh_token for a public app, which cannot prove who it is")
+	errClient       = fault.New(fault.Unauthenticated, "client authentication failed")
+	errGrantType    = fault.BadField("grant_type", "must be one of those in this server's metadata")
+	errUnauthorized = fault.BadField("grant_type", "is not one that this app may use")
 )
 
 // loginError is what /login says of err: the one who is not proven is the person.
@@ -62,7 +69,7 @@ func tokenError(r *http.Request, err error) failure {
 	switch {
 	case errors.Is(err, errGrantType):
 		return failure{Code: "unsupported_grant_type", Description: describe(fault.Public(err)), status: http.StatusBadRequest, cause: err}
-	case errors.Is(err, errPublic):
+	case errors.Is(err, errUnauthorized):
 		return failure{Code: "unauthorized_client", Description: describe(fault.Public(err)), status: http.StatusBadRequest, cause: err}
 	case errors.Is(err, token.ErrGrant):
 		return failure{Code: "invalid_grant", Description: fault.Public(err).Msg, status: http.StatusBadRequest, cause: err}
@@ -85,6 +92,8 @@ func common(err error) failure {
 		f.Code = "temporarily_unavailable"
 	case public.Field == "scope":
 		f.Code = "invalid_scope"
+	case public.Field == "resource" || public.Field == "audience":
+		f.Code = "invalid_target" // RFC 8693 §2.2.2, RFC 8707 §2
 	case public.Kind == fault.Denied:
 		f.Code = "access_denied"
 	}

@@ -59,7 +59,7 @@ func (s *Store) NextConversation(ctx context.Context, c chat.Conversation, after
 			birth, c.User.Issuer, c.User.Subject, string(c.Bot)); err != nil {
 			return err
 		}
-		found, err := s.scanConversation(tx.QueryRow(ctx, selectConversation+currentOf, c.User.Issuer, c.User.Subject, string(c.Bot)))
+		found, err := s.contexts.ScanConversation(tx.QueryRow(ctx, selectConversation+currentOf, c.User.Issuer, c.User.Subject, string(c.Bot)))
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
@@ -95,18 +95,14 @@ const currentOf = `WHERE issuer = $1 AND subject = $2 AND bot = $3 ORDER BY key 
 func (s *Store) conversation(ctx context.Context, query string, args ...any) (chat.Conversation, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c, err := s.scanConversation(s.pool.QueryRow(ctx, query, args...))
+	c, err := s.contexts.ScanConversation(s.pool.QueryRow(ctx, query, args...))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return chat.Conversation{}, errNoConversation
+		return chat.Conversation{}, table.ErrNoConversation
 	}
 	return c, explain("read conversation", err)
 }
 
-func (s *Store) scanConversation(r pgx.Row) (c chat.Conversation, err error) {
-	err = r.Scan((*string)(&c.ID), (*string)(&c.Bot), &c.User.Issuer, &c.User.Subject, s.contexts.Column((*string)(&c.ID), &c.Context),
-		(*table.List[string])(&c.Owned), &c.ReadSeq, (*table.Stamp)(&c.Created), &c.Moves, &c.LastSeq)
-	return c, err
-}
+const selectStands = `SELECT id, moves, last_seq FROM conversations WHERE id = ANY($1)`
 
 // Stands returns where each conversation stands. Unknown ids are left out.
 func (s *Store) Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Stand, error) {
@@ -117,7 +113,7 @@ func (s *Store) Stands(ctx context.Context, ids []chat.ID) (map[chat.ID]chat.Sta
 		err = r.Scan((*string)(&id), &at.Moves, &at.Last)
 		stands[id] = at
 		return none, err
-	}, `SELECT id, moves, last_seq FROM conversations WHERE id = ANY($1)`, texts(ids))
+	}, selectStands, texts(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -160,16 +156,16 @@ func (s *Store) MoveConversations(ctx context.Context, from, to chat.User) (map[
 // merged is refused as chat.Conversation.Merge does. An unknown conversation is a fault of
 // kind NotFound.
 func (s *Store) MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error {
-	return s.in(ctx, "merge context", id, func(ctx context.Context, tx pgx.Tx, p *place) error {
-		return s.merge(ctx, tx, p, set, by)
+	return s.in(ctx, "merge context", id, nothing, func(b *pgx.Batch, p *place) error {
+		return s.merge(b, p, set, by)
 	})
 }
 
 // SetRead notes that the user has read up to a number, but never beyond the newest
 // message, and never goes back. An unknown conversation is a fault of kind NotFound.
 func (s *Store) SetRead(ctx context.Context, id chat.ID, seq int64) error {
-	return s.in(ctx, "set read mark", id, func(ctx context.Context, tx pgx.Tx, p *place) error {
-		_, err := tx.Exec(ctx, `UPDATE conversations SET read_seq = $2 WHERE key = $1 AND read_seq < $2`, p.key, min(seq, p.last))
-		return err
+	return s.in(ctx, "set read mark", id, nothing, func(b *pgx.Batch, p *place) error {
+		b.Queue(`UPDATE conversations SET read_seq = $2 WHERE key = $1 AND read_seq < $2`, p.key, min(seq, p.last))
+		return nil
 	})
 }

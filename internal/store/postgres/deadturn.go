@@ -2,20 +2,18 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
-	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/store/table"
 )
 
-// selectDead has the columns of scanTurn, and then those of the dead.
 const selectDead = `
-	SELECT d.seq, d.attempts, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, NULL::bigint,
-		d.hook, d.hook_at, d.id, d.reason, d.at
+	SELECT ` + table.DeadColumns + `
 	FROM dead_turns AS d
 		JOIN conversations AS c ON c.key = d.conversation
 		LEFT JOIN messages AS m ON m.conversation = d.conversation AND m.seq = d.seq AND d.hook_at = 0
@@ -25,37 +23,31 @@ const selectDead = `
 // reason among the dead ones, and removes of those what bot.MaxDead and bot.DeadFor do
 // not allow for.
 func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error) {
-	return s.endTurn(ctx, t, drafts, nil, at, func(ctx context.Context, tx pgx.Tx, p *place) error {
-		var hook bot.Kind
-		if t.Kind.Hook() {
-			hook = t.Kind
-		}
-		var b pgx.Batch
-		b.Queue(`DELETE FROM dead_turns WHERE conversation = $1 AND seq = $2 AND hook_at = $3`, p.key, t.Seq, hookAt(t))
+	return s.endTurn(ctx, t, drafts, nil, at, func(b *pgx.Batch, p *place) {
+		b.Queue(`DELETE FROM dead_turns WHERE conversation = $1 AND seq = $2 AND hook_at = $3`, p.key, t.Seq, table.HookAt(t))
 		b.Queue(`
 			INSERT INTO dead_turns (conversation, seq, hook_at, hook, attempts, reason, at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			p.key, t.Seq, hookAt(t), string(hook), t.Attempt, reason, at.UnixMilli())
+			p.key, t.Seq, table.HookAt(t), table.HookOf(t), t.Attempt, reason, at.UnixMilli())
 		// A hundred at a time, so that no answer waits for long.
 		b.Queue(`
 			DELETE FROM dead_turns WHERE id IN (SELECT id FROM dead_turns ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED)
 				AND (at < $1 OR id <= (SELECT MAX(id) FROM dead_turns) - $2)`,
 			at.Add(-bot.DeadFor).UnixMilli(), bot.MaxDead)
-		return tx.SendBatch(ctx, &b).Close()
 	})
 }
 
 // DeadTurns returns turns of a bot ("": of all) that were given up, whose id is greater
 // than after, by growing id.
 func (s *Store) DeadTurns(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error) {
-	return collect(ctx, s.pool, "read dead turns", s.scanDead,
+	return collect(ctx, s.pool, "read dead turns", s.contexts.ScanDead,
 		selectDead+`d.id > $1 AND ($2 = '' OR c.bot = $2) ORDER BY d.id LIMIT $3`, after, string(of), max(0, limit))
 }
 
 // DeadTurn returns the turn of an id, or a fault of kind NotFound.
 func (s *Store) DeadTurn(ctx context.Context, id int64) (bot.Dead, error) {
-	found, err := collect(ctx, s.pool, "read dead turn", s.scanDead, selectDead+`d.id = $1`, id)
+	found, err := collect(ctx, s.pool, "read dead turn", s.contexts.ScanDead, selectDead+`d.id = $1`, id)
 	if err == nil && len(found) == 0 {
-		err = noDead(id)
+		err = table.ErrNoDead(id)
 	}
 	if err != nil {
 		return bot.Dead{}, err
@@ -68,7 +60,7 @@ func (s *Store) DropDead(ctx context.Context, id int64) error {
 	return s.write(ctx, "drop dead turn", func(ctx context.Context, tx pgx.Tx) error {
 		done, err := tx.Exec(ctx, `DELETE FROM dead_turns WHERE id = $1`, id)
 		if err == nil && done.RowsAffected() == 0 {
-			err = noDead(id)
+			err = table.ErrNoDead(id)
 		}
 		return err
 	})
@@ -81,39 +73,25 @@ func (s *Store) RetryDead(ctx context.Context, id int64, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	return s.in(ctx, "retry dead turn", chat.ID(d.Turn.Conversation), func(ctx context.Context, tx pgx.Tx, p *place) error {
+	var seq, hookAt int64
+	var hook string
+	return s.in(ctx, "retry dead turn", chat.ID(d.Turn.Conversation), func(b *pgx.Batch) {
+		b.Queue(`DELETE FROM dead_turns WHERE id = $1 RETURNING seq, hook_at, hook`, id).QueryRow(func(r pgx.Row) error {
+			err := r.Scan(&seq, &hookAt, &hook)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return table.ErrNoDead(id)
+			}
+			return err
+		})
+	}, func(b *pgx.Batch, p *place) error {
 		var ready any // NULL behind the one that has its turn now
 		if p.turns == 0 {
 			ready = at.UnixMilli()
 		}
-		done, err := tx.Exec(ctx, `
-			WITH dead AS (DELETE FROM dead_turns WHERE id = $1 RETURNING conversation, seq, hook_at, hook)
+		b.Queue(`
 			INSERT INTO turns (conversation, seq, hook_at, hook, bot, ready, attempt, again)
-			SELECT conversation, seq, hook_at, hook, $2, $3, 0, $4 FROM dead`, id, p.bot, ready, at.UnixMilli())
-		if err == nil && done.RowsAffected() == 0 {
-			err = noDead(id)
-		}
-		if err == nil {
-			p.turns++
-		}
-		return err
+			VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`, p.key, seq, hookAt, hook, string(p.bot), ready, at.UnixMilli())
+		p.turns++
+		return nil
 	})
 }
-
-func noDead(id int64) error {
-	return fault.Newf(fault.NotFound, "there is no turn %d that was given up", id)
-}
-
-func (s *Store) scanDead(r table.Rows) (d bot.Dead, err error) {
-	d.Turn, err = s.scanTurn(more{r, []any{&d.ID, &d.Reason, (*table.Stamp)(&d.Since)}})
-	return d, err
-}
-
-// more are rows with columns behind those that are asked for.
-type more struct {
-	table.Rows
-	behind []any
-}
-
-// Scan reads the columns asked for, and those behind them.
-func (m more) Scan(dest ...any) error { return m.Rows.Scan(append(dest, m.behind...)...) }

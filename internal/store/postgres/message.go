@@ -10,98 +10,102 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
-	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/store/table"
 )
 
-// AppendMessages commits the drafts in their order, each user's together with the
-// turn that the bot owes for it, and returns the messages that they have become. A
-// draft whose id the conversation has already writes nothing, and yields the message
-// that has it. An unknown conversation is a fault of kind NotFound.
-//
-// If until is not zero and no older turn of the conversation waits, the first of the
-// turns is leased in the same commit, as if by LeaseTurns, and returned.
-func (s *Store) AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at, until time.Time) ([]chat.Message, *bot.Turn, error) {
-	var messages []chat.Message
-	var turn *bot.Turn
-	err := s.in(ctx, "append messages", id, func(ctx context.Context, tx pgx.Tx, p *place) (err error) {
-		messages, turn, err = p.append(ctx, tx, id, drafts, at, until)
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
+const (
+	// selectWritten are those of the ids that conversations have. For each it looks into the
+	// index, whatever the planner thinks of the sizes of tables.
+	selectWritten = `
+		SELECT ` + table.MessageColumns + `, want.conversation
+		FROM unnest($1::text[], $2::text[]) AS want (conversation, wanted), LATERAL (
+			SELECT ` + table.MessageColumns + ` FROM messages AS m
+			WHERE m.conversation = (SELECT key FROM conversations AS c WHERE c.id = want.conversation) AND m.id = want.wanted LIMIT 1
+		) AS m`
+	insertMessages = `
+		INSERT INTO messages (conversation, seq, id, sender, at, body)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[])`
+	insertTurns = `
+		INSERT INTO turns (conversation, seq, bot, ready, attempt, hook_at, hook)
+		SELECT *, 0, '' FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])`
+)
+
+// added are the rows of new messages and of their turns, column by column.
+type added struct {
+	messages struct {
+		conversation, seq, at []int64
+		id, sender, body      []string
 	}
-	return messages, turn, nil
+	turns struct {
+		conversation, seq, attempt []int64
+		bot                        []string
+		ready                      []*int64
+	}
 }
 
-// append adds the drafts at the end of a conversation, and turns as AppendMessages does.
-func (p *place) append(ctx context.Context, tx pgx.Tx, id chat.ID, drafts []chat.Draft, at, until time.Time) (messages []chat.Message, turn *bot.Turn, err error) {
+// queue has the rows written.
+func (a *added) queue(b *pgx.Batch) {
+	if m := &a.messages; len(m.seq) > 0 {
+		b.Queue(insertMessages, m.conversation, m.seq, m.id, m.sender, m.at, m.body)
+	}
+	if t := &a.turns; len(t.seq) > 0 {
+		b.Queue(insertTurns, t.conversation, t.seq, t.bot, t.ready, t.attempt)
+	}
+}
+
+// append adds the drafts at the end of a conversation, and turns as AppendMessages does. It
+// needs the conversation's context if until is not zero.
+func (p *place) append(to *added, drafts []chat.Draft, at, until time.Time) (messages []chat.Message, turn *bot.Turn) {
 	messages = make([]chat.Message, len(drafts))
-	if len(drafts) == 0 {
-		return messages, nil, nil
-	}
-	there, err := p.written(ctx, tx, drafts)
-	if err != nil {
-		return nil, nil, err
-	}
-	var add pgx.Batch
 	for i, d := range drafts {
-		if m, ok := there[d.ID]; ok {
+		if m, ok := p.find(d.ID); ok {
 			messages[i] = m
 			continue
 		}
 		p.last++
 		m := chat.Message{Seq: p.last, ID: d.ID, From: d.From, Body: d.Body, At: time.UnixMilli(at.UnixMilli()).UTC()}
-		messages[i], there[d.ID] = m, m
-		add.Queue(`INSERT INTO messages (conversation, seq, id, sender, at, body) VALUES ($1, $2, $3, $4, $5, $6)`,
-			p.key, m.Seq, m.ID, string(m.From), at.UnixMilli(), string(m.Body))
-		if d.From == chat.FromUser && p.owe(&add, m, at, until) {
+		messages[i], p.there = m, append(p.there, m)
+		rows := &to.messages
+		rows.conversation, rows.seq, rows.at = append(rows.conversation, p.key), append(rows.seq, m.Seq), append(rows.at, at.UnixMilli())
+		rows.id, rows.sender, rows.body = append(rows.id, m.ID), append(rows.sender, string(m.From)), append(rows.body, string(m.Body))
+		if d.From == chat.FromUser && p.owe(to, m, until) {
 			turn = &bot.Turn{
-				Conversation: string(id), Seq: m.Seq, Bot: bot.ID(p.bot), Kind: bot.Message, MessageID: m.ID, Body: m.Body,
+				Conversation: string(p.id), Seq: m.Seq, Bot: p.bot, Kind: bot.Message, MessageID: m.ID, Body: m.Body,
 				At: m.At, User: p.user, Context: p.context, Attempt: 1,
 			}
 		}
 	}
-	return messages, turn, tx.SendBatch(ctx, &add).Close()
-}
-
-// written are those of the drafts' ids that the conversation has.
-func (p *place) written(ctx context.Context, tx pgx.Tx, drafts []chat.Draft) (map[string]chat.Message, error) {
-	there := map[string]chat.Message{}
-	ids := make([]string, len(drafts))
-	for i, d := range drafts {
-		ids[i] = d.ID
-	}
-	found, err := collect(ctx, tx, "read messages", scanMessage,
-		`SELECT seq, id, sender, body, at FROM messages WHERE conversation = $1 AND id = ANY($2)`, p.key, ids)
-	for _, m := range found {
-		there[m.ID] = m
-	}
-	return there, err
+	return messages, turn
 }
 
 // owe adds the turn of a message. If no older one waits it is leased until the time
 // given, unless that is zero.
-func (p *place) owe(add *pgx.Batch, m chat.Message, at, until time.Time) (leased bool) {
-	var ready any // NULL while an older one waits
-	attempt := 0
+func (p *place) owe(to *added, m chat.Message, until time.Time) (leased bool) {
+	var ready *int64 // nil while an older one waits
+	attempt := int64(0)
 	switch {
 	case p.turns > 0:
 	case until.IsZero():
-		ready = at.UnixMilli()
+		ready = new(m.At.UnixMilli())
 	default:
-		ready, attempt = until.UnixMilli(), 1
+		ready, attempt = new(until.UnixMilli()), 1
 	}
 	p.turns++
-	add.Queue(insertTurn, p.key, m.Seq, p.bot, ready, attempt)
+	rows := &to.turns
+	rows.conversation, rows.seq, rows.attempt = append(rows.conversation, p.key), append(rows.seq, m.Seq), append(rows.attempt, attempt)
+	rows.bot, rows.ready = append(rows.bot, string(p.bot)), append(rows.ready, ready)
 	return attempt > 0
 }
 
-var errNoMessage = fault.New(fault.NotFound, "no such message")
-
 const selectMessages = `
-	SELECT seq, id, sender, body, at FROM messages
+	SELECT ` + table.MessageColumns + ` FROM messages
 	WHERE conversation = (SELECT key FROM conversations WHERE id = $1) AND `
+
+const (
+	messagesBefore = selectMessages + `seq < $2 ORDER BY seq DESC LIMIT $3`
+	messagesAfter  = selectMessages + `seq > $2 ORDER BY seq LIMIT $3`
+	messageByID    = selectMessages + `id = $2`
+)
 
 // MessagesBefore returns the newest messages before a number, oldest first, at most
 // limit; before 0 is from the end. An unknown conversation has none.
@@ -109,8 +113,7 @@ func (s *Store) MessagesBefore(ctx context.Context, id chat.ID, before int64, li
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	messages, err := collect(ctx, s.pool, "read messages", scanMessage,
-		selectMessages+`seq < $2 ORDER BY seq DESC LIMIT $3`, string(id), before, max(0, limit))
+	messages, err := collect(ctx, s.pool, "read messages", table.ScanMessage, messagesBefore, string(id), before, max(0, limit))
 	slices.Reverse(messages)
 	return messages, err
 }
@@ -118,25 +121,17 @@ func (s *Store) MessagesBefore(ctx context.Context, id chat.ID, before int64, li
 // MessagesAfter returns the oldest messages after a number, oldest first, at most
 // limit. An unknown conversation has none.
 func (s *Store) MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error) {
-	return collect(ctx, s.pool, "read messages", scanMessage,
-		selectMessages+`seq > $2 ORDER BY seq LIMIT $3`, string(id), after, max(0, limit))
+	return collect(ctx, s.pool, "read messages", table.ScanMessage, messagesAfter, string(id), after, max(0, limit))
 }
 
 // FindMessage returns the message of an id, or a fault of kind NotFound.
 func (s *Store) FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error) {
-	found, err := collect(ctx, s.pool, "read message", scanMessage, selectMessages+`id = $2`, string(in), id)
+	found, err := collect(ctx, s.pool, "read message", table.ScanMessage, messageByID, string(in), id)
 	if err == nil && len(found) == 0 {
-		err = errNoMessage
+		err = table.ErrNoMessage
 	}
 	if err != nil {
 		return chat.Message{}, err
 	}
 	return found[0], nil
-}
-
-func scanMessage(r table.Rows) (m chat.Message, err error) {
-	var body string
-	err = r.Scan(&m.Seq, &m.ID, (*string)(&m.From), &body, (*table.Stamp)(&m.At))
-	m.Body = []byte(body)
-	return m, err
 }

@@ -28,9 +28,17 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
 }
 
-// migrate brings the schema up to date. A newer one will do as long as it says so: then
-// nodes can be replaced by newer ones, one after the other.
+// migrate brings the schema up to date, unless a copy into it is not finished.
 func migrate(ctx context.Context, db *sql.DB) error {
+	if err := whole(ctx, db); err != nil {
+		return err
+	}
+	return upgrade(ctx, db)
+}
+
+// upgrade brings the schema up to date. A newer one will do as long as it says so: then
+// nodes can be replaced by newer ones, one after the other.
+func upgrade(ctx context.Context, db *sql.DB) error {
 	p, err := newProvider(db)
 	if err != nil {
 		return err

@@ -4,25 +4,27 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
-	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/store/table"
 )
-
-var errNoConversation = fault.New(fault.NotFound, "no such conversation")
 
 // place is where a conversation stands, as who holds its lock may move it.
 type place struct {
 	id  chat.ID
-	key int64
+	key int64 // 0: there is none
 	standing
-	bot     string
+	bot     bot.ID
 	user    chat.User
+	column  string // of the context
 	context json.RawMessage
 	owned   table.List[string]
+
+	there []chat.Message // of the ids that are to be added
 }
 
 // standing is the part that messages and turns move.
@@ -31,31 +33,84 @@ type standing struct {
 	turns int64 // how many have not ended
 }
 
-const selectPlace = `
-	SELECT key, bot, last_seq, turns, issuer, subject, context, owned FROM conversations WHERE id = $1 FOR NO KEY UPDATE`
+const (
+	selectPlaces = `
+		SELECT id, key, bot, last_seq, turns, issuer, subject, context, owned FROM conversations
+		WHERE id = ANY($1) FOR NO KEY UPDATE`
+	updatePlaces = `
+		UPDATE conversations AS c SET last_seq = new.last, turns = new.turns
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS new (key, last, turns) WHERE c.key = new.key`
+)
 
-// in commits what apply does with a conversation that nobody else writes to meanwhile.
-// An unknown conversation is a fault of kind NotFound. When ctx ends before the commit
-// has begun, nothing is written.
-func (s *Store) in(ctx context.Context, what string, id chat.ID, apply func(ctx context.Context, tx pgx.Tx, p *place) error) error {
-	return s.write(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
-		p := &place{id: id}
-		err := tx.QueryRow(ctx, selectPlace, string(id)).Scan(
-			&p.key, &p.bot, &p.last, &p.turns, &p.user.Issuer, &p.user.Subject,
-			s.contexts.Column((*string)(&p.id), &p.context), &p.owned)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return errNoConversation
-		}
-		if err != nil {
-			return err
+func (p *place) scan(r table.Rows) error {
+	return r.Scan((*string)(&p.id), &p.key, (*string)(&p.bot), &p.last, &p.turns, &p.user.Issuer, &p.user.Subject, &p.column, &p.owned)
+}
+
+// find is the message that has an id already.
+func (p *place) find(id string) (chat.Message, bool) {
+	i := slices.IndexFunc(p.there, func(m chat.Message) bool { return m.ID == id })
+	if i < 0 {
+		return chat.Message{}, false
+	}
+	return p.there[i], true
+}
+
+// open makes the context known, which most writes do without.
+func (p *place) open(c table.Contexts) (err error) {
+	if p.context == nil {
+		p.context, err = c.Open(string(p.id), p.column)
+	}
+	return err
+}
+
+// in commits what apply does with a conversation that nobody else writes to meanwhile, in
+// one exchange with what read asks for. An unknown conversation is a fault of kind NotFound.
+func (s *Store) in(ctx context.Context, what string, id chat.ID, read func(*pgx.Batch), apply func(*pgx.Batch, *place) error) error {
+	p := &place{}
+	return s.exchange(ctx, what, func(b *pgx.Batch) {
+		b.Queue(selectPlaces, []string{string(id)}).QueryRow(func(r pgx.Row) error {
+			if err := p.scan(r); !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+			return nil
+		})
+		read(b)
+	}, func(b *pgx.Batch) error {
+		if p.key == 0 {
+			return table.ErrNoConversation
 		}
 		stood := p.standing
-		if err := apply(ctx, tx, p); err != nil || stood == p.standing {
-			return err
+		err := apply(b, p)
+		if err == nil && p.standing != stood {
+			b.Queue(updatePlaces, []int64{p.key}, []int64{p.last}, []int64{p.turns})
 		}
-		_, err = tx.Exec(ctx, `UPDATE conversations SET last_seq = $2, turns = $3 WHERE key = $1`, p.key, p.last, p.turns)
 		return err
 	})
+}
+
+// nothing is what [Store.in] need not ask for.
+func nothing(*pgx.Batch) {}
+
+// merge merges set, unless nil, into the conversation's context. It is refused before
+// anything is written.
+func (s *Store) merge(b *pgx.Batch, p *place, set json.RawMessage, by chat.Author) error {
+	if set == nil {
+		return nil
+	}
+	if err := p.open(s.contexts); err != nil {
+		return err
+	}
+	c := chat.Conversation{Context: p.context, Owned: p.owned}
+	if err := c.Merge(set, by); err != nil {
+		return err
+	}
+	p.context, p.owned = c.Context, c.Owned
+	column, err := s.contexts.Seal(string(p.id), c.Context)
+	if err != nil {
+		return err
+	}
+	b.Queue(`UPDATE conversations SET context = $2, owned = $3 WHERE key = $1`, p.key, column, p.owned)
+	return nil
 }
 
 // write commits what apply does unless ctx ends before.
@@ -80,25 +135,6 @@ func (s *Store) write(ctx context.Context, what string, apply func(context.Conte
 		return explain(what, err)
 	}
 	return explain(what, tx.Commit(ending))
-}
-
-// merge merges set, unless nil, into the conversation's context. It is refused before
-// anything is written.
-func (s *Store) merge(ctx context.Context, tx pgx.Tx, p *place, set json.RawMessage, by chat.Author) error {
-	if set == nil {
-		return nil
-	}
-	c := chat.Conversation{Context: p.context, Owned: p.owned}
-	if err := c.Merge(set, by); err != nil {
-		return err
-	}
-	p.context, p.owned = c.Context, c.Owned
-	column, err := s.contexts.Seal(string(p.id), c.Context)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `UPDATE conversations SET context = $2, owned = $3 WHERE key = $1`, p.key, column, table.List[string](c.Owned))
-	return err
 }
 
 // collect reads all rows of a query, within patience.

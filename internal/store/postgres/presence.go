@@ -16,11 +16,16 @@ const (
 		INSERT INTO presence (conversation, bot, told, seen)
 		SELECT key, bot, 0, $2 FROM conversations WHERE id = ANY($1) ORDER BY key
 		ON CONFLICT (conversation) DO UPDATE SET told = 0, seen = excluded.seen WHERE presence.seen <> excluded.seen`
-	lapsed       = ` FROM presence AS p JOIN conversations AS c ON c.key = p.conversation WHERE p.bot = $1 AND p.told IN (0, $2) AND p.seen <= $3`
-	selectLapses = `SELECT EXISTS (SELECT 1` + lapsed + `)`
+	selectLapses = `
+		SELECT COALESCE(LEAST(
+			(SELECT MIN(seen) FROM presence WHERE bot = $1 AND told = 0), (SELECT MIN(seen) FROM presence WHERE bot = $1 AND told = $2)
+		) <= $3, FALSE)`
 	// What another node has at hand is its to tell.
-	selectLapsed = `SELECT p.seen, c.key, c.bot, c.last_seq, c.turns` + lapsed + ` ORDER BY p.told, p.seen LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED`
-	insertHook   = `INSERT INTO turns (conversation, seq, hook_at, hook, bot, ready, attempt) VALUES ($1, $2, $3, $4, $5, $6, 0)`
+	selectLapsed = `
+		SELECT p.seen, c.key, c.bot, c.last_seq, c.turns
+		FROM presence AS p JOIN conversations AS c ON c.key = p.conversation
+		WHERE p.bot = $1 AND p.told IN (0, $2) AND p.seen <= $3 ORDER BY p.told, p.seen LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED`
+	insertHook = `INSERT INTO turns (conversation, seq, hook_at, hook, bot, ready, attempt) VALUES ($1, $2, $3, $4, $5, $6, 0)`
 )
 
 // Saw notes that the users of the conversations were connected at a time: their sessions
@@ -76,8 +81,10 @@ func (s *Store) Lapse(ctx context.Context, of bot.ID, hook bot.Kind, away time.D
 
 // absence is a session without a connection.
 type absence struct {
-	place
+	key  int64
+	bot  string
 	seen time.Time
+	standing
 }
 
 func scanAbsence(r table.Rows) (a absence, err error) {

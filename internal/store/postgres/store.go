@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"time"
 
@@ -33,7 +34,8 @@ const (
 	commitTimeout = 5 * time.Second
 )
 
-// Store is an open database. Safe for concurrent use.
+// Store is an open database. Appends wait for [Store.Run] to begin, and are refused once it
+// has ended; all else works from [Open] to [Store.Close]. Safe for concurrent use.
 type Store struct {
 	*table.Tables
 
@@ -41,6 +43,10 @@ type Store struct {
 	db   *sql.DB // over the pool
 
 	contexts table.Contexts
+
+	lanes   [lanes]chan *addition
+	seed    maphash.Seed  // of the lanes' choice
+	stopped chan struct{} // closed when Run has ended
 }
 
 // SealContexts has the contexts of conversations sealed from now on. Call it before the
@@ -68,12 +74,14 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return s, nil
 }
 
+// errURL is in place of the parser's error, which may quote the URL, and that a password.
+var errURL = errors.New("must be postgres://[user[:password]@]host[:port]/database")
+
 // connect opens the pool, which has no connection yet.
 func connect(ctx context.Context, url string) (*Store, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The parser's error may quote the URL, and that a password.
-		return nil, errors.New("must be postgres://[user[:password]@]host[:port]/database")
+		return nil, errURL
 	}
 	if c.MaxConns <= 4 { // what pgx takes for two processors
 		c.MaxConns = defaultConns
@@ -105,7 +113,11 @@ func connect(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, explain("store", err)
 	}
-	return &Store{pool: pool, db: stdlib.OpenDBFromPool(pool)}, nil
+	s := &Store{pool: pool, db: stdlib.OpenDBFromPool(pool), seed: maphash.MakeSeed(), stopped: make(chan struct{})}
+	for i := range s.lanes {
+		s.lanes[i] = make(chan *addition, maxLane)
+	}
+	return s, nil
 }
 
 // impatient is a connection that ends if the server owes an answer for too long: it may

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
@@ -23,14 +24,19 @@ const (
 		UPDATE turns SET ready = $2 WHERE conversation = $1 AND ready IS NULL AND (seq, hook_at) =
 			(SELECT seq, hook_at FROM turns WHERE conversation = $1 ORDER BY seq, hook_at LIMIT 1)`
 	selectReady = `
-		SELECT t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, t.again,
-			t.hook, t.hook_at
+		SELECT ` + table.TurnColumns + `, t.conversation
 		FROM turns AS t
 			JOIN conversations AS c ON c.key = t.conversation
 			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq AND t.hook_at = 0
 		WHERE t.bot = $1 AND t.ready <= $2 ORDER BY t.ready, t.conversation LIMIT $3 FOR UPDATE OF t SKIP LOCKED`
-	selectWaits = `SELECT EXISTS (SELECT 1 FROM turns WHERE bot = $1 AND ready <= $2)`
+	updateLeases = `
+		UPDATE turns AS t SET ready = $4, attempt = attempt + 1
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS got (conversation, seq, hook_at)
+		WHERE t.conversation = got.conversation AND t.seq = got.seq AND t.hook_at = got.hook_at`
+	selectWaits = `SELECT COALESCE((SELECT MIN(ready) FROM turns WHERE bot = $1) <= $2, FALSE)`
 	theTurn     = `conversation = (SELECT key FROM conversations WHERE id = $1) AND seq = $2 AND hook_at = $3`
+	deleteTurn  = `DELETE FROM turns WHERE ` + theTurn
+	updateReady = `UPDATE turns SET ready = $4 WHERE ` + theTurn + ` AND attempt = $5 AND ready IS NOT NULL`
 )
 
 // LeaseTurns returns turns of a bot, at most limit, that nobody else gets before
@@ -44,54 +50,32 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 		return nil, explain("read turns", err)
 	}
 	var turns []bot.Turn
-	err = s.write(ctx, "lease turns", func(ctx context.Context, tx pgx.Tx) (err error) {
-		turns, err = collect(ctx, tx, "read turns", s.scanTurn, selectReady, string(of), now.UnixMilli(), max(0, limit))
-		if err != nil {
-			return err
+	var got struct{ conversation, seq, hookAt []int64 }
+	err = s.exchange(ctx, "lease turns", func(b *pgx.Batch) {
+		b.Queue(selectReady, string(of), now.UnixMilli(), max(0, limit)).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var key int64
+				t, err := s.contexts.ScanTurn(table.Longer(rows, &key))
+				if err != nil {
+					return err
+				}
+				got.conversation, got.seq, got.hookAt = append(got.conversation, key), append(got.seq, t.Seq), append(got.hookAt, table.HookAt(t))
+				t.Attempt++
+				turns = append(turns, t)
+			}
+			return rows.Err()
+		})
+	}, func(b *pgx.Batch) error {
+		if len(turns) > 0 {
+			b.Queue(`SET LOCAL synchronous_commit = off`) // who knows of a lease that is lost has lost it, too
+			b.Queue(updateLeases, got.conversation, got.seq, got.hookAt, until.UnixMilli())
 		}
-		var b pgx.Batch
-		b.Queue(`SET LOCAL synchronous_commit = off`) // who knows of a lease that is lost has lost it, too
-		for i := range turns {
-			t := &turns[i]
-			b.Queue(`UPDATE turns SET ready = $4, attempt = attempt + 1 WHERE `+theTurn, t.Conversation, t.Seq, hookAt(*t), until.UnixMilli())
-			t.Attempt++
-		}
-		return tx.SendBatch(ctx, &b).Close()
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return turns, nil
-}
-
-func (s *Store) scanTurn(r table.Rows) (t bot.Turn, err error) {
-	var messageID *string
-	var began, at, happened table.Stamp
-	var hook bot.Kind
-	err = r.Scan(&t.Seq, &t.Attempt, &t.Conversation, (*string)(&t.Bot), &t.User.Issuer, &t.User.Subject,
-		s.contexts.Column(&t.Conversation, &t.Context), &began, &messageID, (*table.Document)(&t.Body), &at, (*table.Stamp)(&t.Again),
-		(*string)(&hook), &happened)
-	switch {
-	case hook != "":
-		t.Kind, t.At = hook, time.Time(happened)
-		t.MessageID = bot.HookID(hook, t.At)
-	case t.Seq == 0:
-		t.Kind, t.MessageID, t.At = bot.Welcome, string(bot.Welcome), time.Time(began)
-	default:
-		t.Kind, t.At = bot.Message, time.Time(at)
-		if messageID != nil {
-			t.MessageID = *messageID
-		}
-	}
-	return t, err
-}
-
-// hookAt is the column of that name.
-func hookAt(t bot.Turn) int64 {
-	if !t.Kind.Hook() {
-		return 0
-	}
-	return t.At.UnixMilli()
 }
 
 // RetryTurn gives a lease back: the turn is ready again from at on. Nothing happens
@@ -111,8 +95,7 @@ func (s *Store) ExtendTurn(ctx context.Context, t bot.Turn, until time.Time) (bo
 func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.Time) (bool, error) {
 	var n int64
 	err := s.write(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
-		done, err := tx.Exec(ctx, `UPDATE turns SET ready = $4 WHERE `+theTurn+` AND attempt = $5 AND ready IS NOT NULL`,
-			t.Conversation, t.Seq, hookAt(t), at.UnixMilli(), t.Attempt)
+		done, err := tx.Exec(ctx, updateReady, t.Conversation, t.Seq, table.HookAt(t), at.UnixMilli(), t.Attempt)
 		n = done.RowsAffected()
 		return err
 	})
@@ -125,42 +108,46 @@ func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.T
 // back: the first answer counts. What cannot be merged is refused as
 // chat.Conversation.Merge does.
 func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
-	return s.endTurn(ctx, t, drafts, set, at, func(context.Context, pgx.Tx, *place) error { return nil })
+	return s.endTurn(ctx, t, drafts, set, at, func(*pgx.Batch, *place) {})
 }
 
-// endTurn ends a turn, adds drafts and merges set in the commit that holds what also does.
+// endTurn ends a turn, adds drafts and merges set in the commit that holds what also queues.
 func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time,
-	also func(context.Context, pgx.Tx, *place) error,
-) ([]chat.Message, bool, error) {
-	var messages []chat.Message
-	var ended bool
-	err := s.in(ctx, "finish turn", chat.ID(t.Conversation), func(ctx context.Context, tx pgx.Tx, p *place) error {
-		done, err := tx.Exec(ctx, `DELETE FROM turns WHERE conversation = $1 AND seq = $2 AND hook_at = $3`, p.key, t.Seq, hookAt(t))
-		if ended = done.RowsAffected() == 1; err != nil || !ended {
-			return err
+	also func(*pgx.Batch, *place),
+) (messages []chat.Message, ended bool, err error) {
+	var there []chat.Message
+	of, wanted := make([]string, len(drafts)), make([]string, len(drafts))
+	for i, d := range drafts {
+		of[i], wanted[i] = t.Conversation, d.ID
+	}
+	err = s.in(ctx, "finish turn", chat.ID(t.Conversation), func(b *pgx.Batch) {
+		b.Queue(deleteTurn, t.Conversation, t.Seq, table.HookAt(t)).Exec(func(done pgconn.CommandTag) error {
+			ended = done.RowsAffected() == 1
+			return nil
+		})
+		queueWritten(b, of, wanted, func(_ chat.ID, m chat.Message) { there = append(there, m) })
+	}, func(b *pgx.Batch, p *place) error {
+		if !ended {
+			return nil
 		}
 		if p.turns--; p.turns > 0 {
-			if _, err := tx.Exec(ctx, updateNext, p.key, at.UnixMilli()); err != nil {
-				return err
-			}
+			b.Queue(updateNext, p.key, at.UnixMilli())
 		}
-		if err := s.merge(ctx, tx, p, set, chat.Server); err != nil {
+		if err := s.merge(b, p, set, chat.Server); err != nil {
 			return err
 		}
-		if err := also(ctx, tx, p); err != nil {
-			return err
-		}
-		messages, _, err = p.append(ctx, tx, chat.ID(t.Conversation), drafts, at, time.Time{})
-		return err
+		also(b, p)
+		var rows added
+		p.there = there
+		messages, _ = p.append(&rows, drafts, at, time.Time{})
+		rows.queue(b)
+		return nil
 	})
-	if errors.Is(err, errNoConversation) {
+	if errors.Is(err, table.ErrNoConversation) {
 		return nil, false, nil
 	}
-	if err != nil {
+	if err != nil || !ended {
 		return nil, false, err
-	}
-	if !ended {
-		return nil, false, nil
 	}
 	return messages, true, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
 var epoch = time.UnixMilli(1_900_000_000_000).UTC()
@@ -71,7 +72,7 @@ func TestWholeWritesShareATransaction(t *testing.T) {
 		want   error
 		alone  bool // whether the others happen in spite of it
 	}{
-		"a refusal":      {func(context.Context, *sql.Tx) error { return errNoConversation }, errNoConversation, true},
+		"a refusal":      {func(context.Context, *sql.Tx) error { return table.ErrNoConversation }, table.ErrNoConversation, true},
 		"a broken write": {func(context.Context, *sql.Tx) error { return broken }, broken, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,6 +291,10 @@ func TestPlans(t *testing.T) {
 		"the next turn":           {updateNext, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
 		"the end of a turn":       {deleteTurn, 3, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
 		"a lease":                 {updateLease, 4, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq=? AND hook_at=?)"},
+		"old messages":            {selectOld, 3, "SEARCH messages USING INDEX messages_seq (conversation=?)"},
+		"messages that go":        {deleteCut, 2, "SEARCH messages USING INDEX messages_seq (conversation=? AND seq<?)"},
+		"turns that go":           {selectCutTurns, 2, "SEARCH turns USING PRIMARY KEY (conversation=? AND seq>? AND seq<?)"},
+		"dead turns that go":      {deleteCutDead, 2, "INDEX sqlite_autoindex_dead_turns_1 (conversation=? AND seq>? AND seq<?)"},
 		"who is there":            {upsertSeen, 2, "SEARCH c USING INDEX sqlite_autoindex_conversations_1 (id=?)"},
 		"who may be away":         {selectLapses, 3, "SEARCH p USING COVERING INDEX presence_lapsed (bot=? AND told=? AND seen<?)"},
 		"who is away":             {selectLapsed, 4, "SEARCH p USING COVERING INDEX presence_lapsed (bot=? AND told=? AND seen<?)"},

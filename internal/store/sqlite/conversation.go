@@ -9,9 +9,8 @@ import (
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
-
-var errNoConversation = fault.New(fault.NotFound, "no such conversation")
 
 // AddConversation adds a conversation, and if asked a welcome turn in the same
 // commit. It has no messages yet, whatever its LastSeq and ReadSeq say. If the id is
@@ -49,7 +48,7 @@ func (s *Store) addConversation(ctx context.Context, tx *sql.Tx, c chat.Conversa
 // with the bot, "" for none, and returns c. Else it returns the newest one.
 func (s *Store) NextConversation(ctx context.Context, c chat.Conversation, after chat.ID) (newest chat.Conversation, err error) {
 	err = s.write(ctx, "begin conversation", func(ctx context.Context, tx *sql.Tx) error {
-		found, err := s.scanConversation(tx.QueryRowContext(ctx, selectCurrent, c.User.Issuer, c.User.Subject, c.Bot))
+		found, err := s.contexts.ScanConversation(tx.QueryRowContext(ctx, selectCurrent, c.User.Issuer, c.User.Subject, c.Bot))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -68,19 +67,16 @@ func (s *Store) NextConversation(ctx context.Context, c chat.Conversation, after
 const (
 	selectConversation = `
 		SELECT id, bot, issuer, subject, context, owned, read_seq, created, moves,
-			(SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key)
+			(SELECT MAX(COALESCE(MAX(seq), 0), c.last_seq) FROM messages WHERE conversation = c.key)
 		FROM conversations AS c `
 	selectByID    = selectConversation + `WHERE id = ?`
 	selectCurrent = selectConversation + `WHERE issuer = ? AND subject = ? AND bot = ? ORDER BY key DESC LIMIT 1`
 	selectStands  = `
-		SELECT c.id, c.moves, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key)
+		SELECT c.id, c.moves, (SELECT MAX(COALESCE(MAX(seq), 0), c.last_seq) FROM messages WHERE conversation = c.key)
 		FROM json_each(?) AS wanted CROSS JOIN conversations AS c ON c.id = wanted.value`
 	selectContext = `SELECT context, owned FROM conversations WHERE key = ?`
 	updateContext = `UPDATE conversations SET context = ?2, owned = ?3 WHERE key = ?1`
-	updateRead    = `
-		UPDATE conversations SET read_seq = mark.seq
-		FROM (SELECT MIN(?2, COALESCE(MAX(seq), 0)) AS seq FROM messages WHERE conversation = ?1) AS mark
-		WHERE key = ?1 AND read_seq < mark.seq`
+	updateRead    = `UPDATE conversations SET read_seq = ?2 WHERE key = ?1 AND read_seq < ?2`
 )
 
 // FindConversation returns the conversation of an id, or a fault of kind NotFound.
@@ -95,17 +91,11 @@ func (s *Store) CurrentConversation(ctx context.Context, user chat.User, with bo
 }
 
 func (s *Store) conversation(ctx context.Context, query string, args ...any) (chat.Conversation, error) {
-	c, err := s.scanConversation(s.readers.QueryRowContext(ctx, query, args...))
+	c, err := s.contexts.ScanConversation(s.readers.QueryRowContext(ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
-		return chat.Conversation{}, errNoConversation
+		return chat.Conversation{}, table.ErrNoConversation
 	}
 	return c, explain("read conversation", err)
-}
-
-func (s *Store) scanConversation(r rows) (c chat.Conversation, err error) {
-	err = r.Scan(&c.ID, &c.Bot, &c.User.Issuer, &c.User.Subject,
-		s.contexts.Column((*string)(&c.ID), &c.Context), (*list[string])(&c.Owned), &c.ReadSeq, (*stamp)(&c.Created), &c.Moves, &c.LastSeq)
-	return c, err
 }
 
 // Stands returns where each conversation stands. Unknown ids are left out.
@@ -206,7 +196,7 @@ func (s *Store) SetRead(ctx context.Context, id chat.ID, seq int64) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, updateRead, p.key, seq)
+		_, err = tx.ExecContext(ctx, updateRead, p.key, min(seq, p.last))
 		return err
 	})
 }

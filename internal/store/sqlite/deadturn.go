@@ -8,13 +8,11 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
-	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
-// selectDead has the columns of scanTurn, and then those of the dead.
 const selectDead = `
-	SELECT d.conversation, d.seq, d.attempts, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, NULL,
-		d.hook, d.hook_at, d.id, d.reason, d.at
+	SELECT ` + table.DeadColumns + `
 	FROM dead_turns AS d
 		JOIN conversations AS c ON c.key = d.conversation
 		LEFT JOIN messages AS m ON m.conversation = d.conversation AND m.seq = d.seq AND d.hook_at = 0
@@ -25,14 +23,10 @@ const selectDead = `
 // not allow for.
 func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error) {
 	return s.endTurn(ctx, t, drafts, nil, at, func(ctx context.Context, tx *sql.Tx, p *place) error {
-		var hook bot.Kind
-		if t.Kind.Hook() {
-			hook = t.Kind
-		}
 		_, err := tx.ExecContext(ctx, `
 			INSERT OR REPLACE INTO dead_turns (conversation, seq, hook_at, hook, attempts, reason, at)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			p.key, t.Seq, hookAt(t), hook, t.Attempt, reason, at.UnixMilli())
+			p.key, t.Seq, table.HookAt(t), table.HookOf(t), t.Attempt, reason, at.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -48,15 +42,15 @@ func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts 
 // DeadTurns returns turns of a bot ("": of all) that were given up, whose id is greater
 // than after, by growing id.
 func (s *Store) DeadTurns(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error) {
-	return collect(ctx, s.readers, "read dead turns", s.scanDead,
+	return collect(ctx, s.readers, "read dead turns", s.contexts.ScanDead,
 		selectDead+`d.id > ?1 AND (?2 = '' OR c.bot = ?2) ORDER BY d.id LIMIT ?3`, after, of, max(0, limit))
 }
 
 // DeadTurn returns the turn of an id, or a fault of kind NotFound.
 func (s *Store) DeadTurn(ctx context.Context, id int64) (bot.Dead, error) {
-	found, err := collect(ctx, s.readers, "read dead turn", s.scanDead, selectDead+`d.id = ?`, id)
+	found, err := collect(ctx, s.readers, "read dead turn", s.contexts.ScanDead, selectDead+`d.id = ?`, id)
 	if err == nil && len(found) == 0 {
-		err = noDead(id)
+		err = table.ErrNoDead(id)
 	}
 	if err != nil {
 		return bot.Dead{}, err
@@ -110,28 +104,9 @@ func (s *Store) RetryDead(ctx context.Context, id int64, at time.Time) error {
 	})
 }
 
-func noDead(id int64) error {
-	return fault.Newf(fault.NotFound, "there is no turn %d that was given up", id)
-}
-
 func orNoDead(err error, id int64) error {
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
-		return noDead(id)
+		return table.ErrNoDead(id)
 	}
 	return err
 }
-
-func (s *Store) scanDead(r rows) (d bot.Dead, err error) {
-	k, err := s.scanTurn(more{r, []any{&d.ID, &d.Reason, (*stamp)(&d.Since)}})
-	d.Turn = k.turn
-	return d, err
-}
-
-// more are rows with columns behind those that are asked for.
-type more struct {
-	rows
-	behind []any
-}
-
-// Scan reads the columns asked for, and those behind them.
-func (m more) Scan(dest ...any) error { return m.rows.Scan(append(dest, m.behind...)...) }

@@ -9,14 +9,14 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
-	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
 const (
 	insertMessage = `
 		INSERT INTO messages (conversation, seq, id, sender, at, body) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (conversation, id) DO NOTHING`
-	selectMessageByID = `SELECT seq, id, sender, body, at FROM messages WHERE conversation = ? AND id = ?`
+	selectMessageByID = `SELECT ` + table.MessageColumns + ` FROM messages WHERE conversation = ? AND id = ?`
 )
 
 // AppendMessages commits the drafts in their order, each user's together with the
@@ -58,7 +58,7 @@ func (w *chatWriter) append(ctx context.Context, p *place, drafts []chat.Draft, 
 			return nil, nil, err
 		}
 		if added == 0 {
-			messages[i], err = scanMessage(w.messageByID.QueryRowContext(ctx, p.key, d.ID))
+			messages[i], err = table.ScanMessage(w.messageByID.QueryRowContext(ctx, p.key, d.ID))
 			if err != nil {
 				return nil, nil, err
 			}
@@ -80,10 +80,8 @@ func (w *chatWriter) append(ctx context.Context, p *place, drafts []chat.Draft, 
 	return messages, turn, nil
 }
 
-var errNoMessage = fault.New(fault.NotFound, "no such message")
-
 const selectMessages = `
-	SELECT seq, id, sender, body, at FROM messages
+	SELECT ` + table.MessageColumns + ` FROM messages
 	WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND `
 
 // MessagesBefore returns the newest messages before a number, oldest first, at most
@@ -92,7 +90,7 @@ func (s *Store) MessagesBefore(ctx context.Context, id chat.ID, before int64, li
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	messages, err := collect(ctx, s.readers, "read messages", scanMessage,
+	messages, err := collect(ctx, s.readers, "read messages", table.ScanMessage,
 		selectMessages+`seq < ? ORDER BY seq DESC LIMIT ?`, id, before, max(0, limit))
 	slices.Reverse(messages)
 	return messages, err
@@ -101,25 +99,18 @@ func (s *Store) MessagesBefore(ctx context.Context, id chat.ID, before int64, li
 // MessagesAfter returns the oldest messages after a number, oldest first, at most
 // limit. An unknown conversation has none.
 func (s *Store) MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error) {
-	return collect(ctx, s.readers, "read messages", scanMessage,
+	return collect(ctx, s.readers, "read messages", table.ScanMessage,
 		selectMessages+`seq > ? ORDER BY seq LIMIT ?`, id, after, max(0, limit))
 }
 
 // FindMessage returns the message of an id, or a fault of kind NotFound.
 func (s *Store) FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error) {
-	found, err := collect(ctx, s.readers, "read message", scanMessage, selectMessages+`id = ?`, in, id)
+	found, err := collect(ctx, s.readers, "read message", table.ScanMessage, selectMessages+`id = ?`, in, id)
 	if err == nil && len(found) == 0 {
-		err = errNoMessage
+		err = table.ErrNoMessage
 	}
 	if err != nil {
 		return chat.Message{}, err
 	}
 	return found[0], nil
-}
-
-func scanMessage(r rows) (m chat.Message, err error) {
-	var at int64
-	err = r.Scan(&m.Seq, &m.ID, (*string)(&m.From), (*[]byte)(&m.Body), &at)
-	m.At = time.UnixMilli(at).UTC()
-	return m, err
 }

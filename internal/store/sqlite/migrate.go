@@ -19,7 +19,15 @@ var migrations embed.FS
 // second fails without a trace and then finds it done.
 const migrateAttempts = 20
 
+// migrate brings the schema up to date, unless a copy into it is not finished.
 func migrate(ctx context.Context, db *sql.DB) error {
+	if err := whole(ctx, db); err != nil {
+		return err
+	}
+	return upgrade(ctx, db)
+}
+
+func upgrade(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err

@@ -159,7 +159,7 @@ func TestDamagedRowsAreErrors(t *testing.T) {
 			func(s *running) error { _, err := s.UserByName(t.Context(), "u"); return err },
 		},
 		"a short digest": {
-			`INSERT INTO families VALUES ('f', '', '', '', '', '', x'00', 0, 0, NULL)`,
+			`INSERT INTO families (id, app, subject, scope, audience, algorithm, hash) VALUES ('f', '', '', '', '', '', x'00')`,
 			func(s *running) error { _, err := s.Family(t.Context(), "f"); return err },
 		},
 		"a key that is no JWK": {
@@ -167,7 +167,7 @@ func TestDamagedRowsAreErrors(t *testing.T) {
 			func(s *running) error { _, err := s.Keys(t.Context()); return err },
 		},
 		"a network that is none": {
-			`INSERT INTO apps VALUES ('a', '', 0, 0, '', '["10.0.0.0/99"]', '[]', '', '', '', '[]', 0, '', '[]')`,
+			`INSERT INTO apps (id, name, disabled, identity, trusted_networks, origins, audience, session_algorithm, access_algorithm, scopes) VALUES ('a', '', 0, '', '["10.0.0.0/99"]', '[]', '', '', '', '[]')`,
 			func(s *running) error { _, err := s.Apps(t.Context()); return err },
 		},
 	} {

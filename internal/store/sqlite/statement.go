@@ -12,7 +12,7 @@ import (
 )
 
 const selectPlace = `
-	SELECT key, bot, issuer, subject, context, (SELECT COALESCE(MAX(seq), 0) FROM messages WHERE conversation = c.key),
+	SELECT key, bot, issuer, subject, context, (SELECT MAX(COALESCE(MAX(seq), 0), c.last_seq) FROM messages WHERE conversation = c.key),
 		(SELECT COUNT(*) FROM turns WHERE conversation = c.key)
 	FROM conversations AS c WHERE id = ?`
 
@@ -128,7 +128,7 @@ func (w *chatWriter) find(ctx context.Context, id chat.ID) (*place, error) {
 	err := w.place.QueryRowContext(ctx, string(id)).Scan(&p.key, &p.bot, &p.user.Issuer, &p.user.Subject,
 		w.contexts.Column((*string)(&p.id), &context), &p.last, &p.turns)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errNoConversation
+		return nil, table.ErrNoConversation
 	}
 	if err != nil {
 		return nil, err

@@ -14,7 +14,6 @@ import (
 // Columns are those of the tables that all stores have alike.
 type (
 	stamp       = table.Stamp
-	document    = table.Document
 	list[T any] = table.List[T]
 	rows        = table.Rows
 )

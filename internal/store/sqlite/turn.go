@@ -9,6 +9,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/store/table"
 )
 
 // Of a conversation's turns only the next has a time from which on it is ready, so that
@@ -24,8 +25,7 @@ const (
 			(SELECT seq, hook_at FROM turns WHERE conversation = ?1 ORDER BY seq, hook_at LIMIT 1)`
 	// selectReady names the index: without it all that waits would be read.
 	selectReady = `
-		SELECT t.conversation, t.seq, t.attempt, c.id, c.bot, c.issuer, c.subject, c.context, c.created, m.id, m.body, m.at, t.again,
-			t.hook, t.hook_at
+		SELECT ` + table.TurnColumns + `, t.conversation
 		FROM turns AS t INDEXED BY turns_ready
 			CROSS JOIN conversations AS c ON c.key = t.conversation
 			LEFT JOIN messages AS m ON m.conversation = t.conversation AND m.seq = t.seq AND t.hook_at = 0
@@ -47,12 +47,12 @@ func (s *Store) LeaseTurns(ctx context.Context, of bot.ID, now, until time.Time,
 	var turns []bot.Turn
 	err = s.writeBrief(ctx, "lease turns", func(ctx context.Context, tx *sql.Tx) error {
 		w := s.chat.in(ctx, tx)
-		ready, err := collect(ctx, prepared{w.readyTurns}, "read turns", s.scanTurn, "", of, now.UnixMilli(), max(0, limit))
+		ready, err := collect(ctx, prepared{w.readyTurns}, "read turns", s.scanKeyed, "", of, now.UnixMilli(), max(0, limit))
 		if err != nil {
 			return err
 		}
 		for _, r := range ready {
-			if _, err := w.leaseTurn.ExecContext(ctx, r.key, r.turn.Seq, hookAt(r.turn), until.UnixMilli()); err != nil {
+			if _, err := w.leaseTurn.ExecContext(ctx, r.key, r.turn.Seq, table.HookAt(r.turn), until.UnixMilli()); err != nil {
 				return err
 			}
 			r.turn.Attempt++
@@ -102,32 +102,9 @@ type keyedTurn struct {
 	turn bot.Turn
 }
 
-func (s *Store) scanTurn(r rows) (k keyedTurn, err error) {
-	var messageID sql.NullString
-	var began, at, happened stamp
-	var hook bot.Kind
-	t := &k.turn
-	err = r.Scan(&k.key, &t.Seq, &t.Attempt, &t.Conversation, &t.Bot, &t.User.Issuer, &t.User.Subject,
-		s.contexts.Column(&t.Conversation, &t.Context), &began, &messageID, (*document)(&t.Body), &at, (*stamp)(&t.Again),
-		&hook, &happened)
-	switch {
-	case hook != "":
-		t.Kind, t.At = hook, time.Time(happened)
-		t.MessageID = bot.HookID(hook, t.At)
-	case t.Seq == 0:
-		t.Kind, t.MessageID, t.At = bot.Welcome, string(bot.Welcome), time.Time(began)
-	default:
-		t.Kind, t.MessageID, t.At = bot.Message, messageID.String, time.Time(at)
-	}
+func (s *Store) scanKeyed(r rows) (k keyedTurn, err error) {
+	k.turn, err = s.contexts.ScanTurn(table.Longer(r, &k.key))
 	return k, err
-}
-
-// hookAt is the column of that name.
-func hookAt(t bot.Turn) int64 {
-	if !t.Kind.Hook() {
-		return 0
-	}
-	return t.At.UnixMilli()
 }
 
 // RetryTurn gives a lease back: the turn is ready again from at on. Nothing happens
@@ -151,7 +128,7 @@ func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.T
 			UPDATE turns SET ready = ?
 			WHERE conversation = (SELECT key FROM conversations WHERE id = ?) AND seq = ? AND hook_at = ?
 				AND attempt = ? AND ready IS NOT NULL`,
-			at.UnixMilli(), t.Conversation, t.Seq, hookAt(t), t.Attempt)
+			at.UnixMilli(), t.Conversation, t.Seq, table.HookAt(t), t.Attempt)
 		if err != nil {
 			return err
 		}
@@ -179,7 +156,7 @@ func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, se
 	err := s.writeWhole(ctx, "finish turn", func(ctx context.Context, tx *sql.Tx) error {
 		w := s.chat.in(ctx, tx)
 		p, err := w.find(ctx, chat.ID(t.Conversation))
-		if errors.Is(err, errNoConversation) {
+		if errors.Is(err, table.ErrNoConversation) {
 			return nil
 		}
 		if err != nil {
@@ -210,7 +187,7 @@ func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, se
 // finish removes a turn and makes the next one ready. It is false if the turn was
 // not there.
 func (w *chatWriter) finish(ctx context.Context, p *place, t bot.Turn, at time.Time) (bool, error) {
-	r, err := w.endTurn.ExecContext(ctx, p.key, t.Seq, hookAt(t))
+	r, err := w.endTurn.ExecContext(ctx, p.key, t.Seq, table.HookAt(t))
 	if err != nil {
 		return false, err
 	}

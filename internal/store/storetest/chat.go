@@ -31,6 +31,7 @@ type Chat interface {
 	FindMessage(ctx context.Context, in chat.ID, id string) (chat.Message, error)
 	MessagesBefore(ctx context.Context, id chat.ID, before int64, limit int) ([]chat.Message, error)
 	MessagesAfter(ctx context.Context, id chat.ID, after int64, limit int) ([]chat.Message, error)
+	DeleteMessages(ctx context.Context, before time.Time) error
 
 	Saw(ctx context.Context, ids []chat.ID, at time.Time) error
 	Lapse(ctx context.Context, of bot.ID, hook bot.Kind, away time.Duration, now time.Time, limit int) (int, error)
@@ -65,6 +66,9 @@ func chatTests() map[string]func(*testing.T, Opener) {
 		"a message is found by its id":           testFindMessage,
 		"history comes in pages":                 testPages,
 		"where many stand comes at once":         testStands,
+		"old messages go":                        testDeleteMessages,
+		"old messages go while new ones come":    testDeleteWhileAppending,
+		"turns of old messages end":              testDeleteTurns,
 		"conversations move to another user":     testMove,
 		"of many moves at once none is lost":     testMoveRace,
 		"one conversation has one order":         testAppendRace,

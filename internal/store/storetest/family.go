@@ -55,7 +55,7 @@ func testRotateFamily(t *testing.T, open Opener) {
 				t.Errorf("RotateFamily() = %t, want %t", got, tc.want)
 			}
 			if tc.want {
-				f.Hash, f.Expires = second, end.Add(time.Hour)
+				f.Hash, f.Expires, f.Rotated = second, end.Add(time.Hour), tc.now
 			}
 			after, err := s.Family(ctx, f.ID)
 			must(t, err)

@@ -42,9 +42,16 @@ func sampleApp(id app.ID) app.App {
 		Audience:        "https://chat.example", SessionAlgorithm: jose.HS256, AccessAlgorithm: jose.ES256,
 		Scopes:    []string{"chat", "orders:read"},
 		Connector: "who-is-it", Cookies: []string{"sid", "region"},
+		Claims: `{"org": "acme – ${name}"}`, Grants: []app.Grant{app.TokenExchange, app.ClientCredentials},
+		RedirectURIs: []string{"https://shop.example/back?x=1", "com.example.shop:/back"}, FirstParty: true,
+		UserScopes: []string{"profile"}, Audiences: []string{"https://orders.example"}, Targets: []string{"https://stock.example"},
 		Secrets: []app.Secret{
 			{ID: "s2", Hash: sha256.Sum256([]byte("b")), Sealed: "sealed", NotBefore: epoch, NotAfter: epoch.Add(time.Hour)},
 			{ID: "s1", Hash: sha256.Sum256([]byte("a")), NotBefore: epoch},
+		},
+		Keys: []app.Key{
+			{ID: "k1", JWK: `{"kty":"OKP"}`, NotBefore: epoch, NotAfter: epoch.Add(time.Hour)},
+			{ID: "https://shop.example/jwks.json", URL: "https://shop.example/jwks.json", NotBefore: epoch},
 		},
 	}
 }
@@ -58,8 +65,8 @@ func sampleUser(id user.ID, name string) user.User {
 
 func sampleFamily(id token.FamilyID) token.Family {
 	return token.Family{
-		ID: id, App: "shop", Subject: "u1", Scope: "chat orders:read", Audience: "https://api.example",
-		Algorithm: jose.RS256, Hash: sha256.Sum256([]byte("first")), Created: epoch, Expires: epoch.Add(time.Hour),
+		ID: id, App: "shop", Session: "ses_1", Subject: "u1", Scope: "chat orders:read", Audience: "https://api.example",
+		Algorithm: jose.RS256, Hash: sha256.Sum256([]byte("first")), Created: epoch, Expires: epoch.Add(time.Hour), Rotated: epoch.Add(time.Minute),
 	}
 }
 

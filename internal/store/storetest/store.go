@@ -44,7 +44,10 @@ type Store interface {
 	Secrets
 	SecureSessions
 	AuthProfiles
+	SignIns
 	Standings
+	Assertions
+	Audit
 
 	Version(ctx context.Context) (int64, error)
 	Ping(ctx context.Context) error
@@ -92,7 +95,10 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	maps.Copy(tests, secretTests())
 	maps.Copy(tests, secureSessionTests())
 	maps.Copy(tests, authProfileTests())
+	maps.Copy(tests, signInTests())
 	maps.Copy(tests, standingTests())
+	maps.Copy(tests, assertionTests())
+	maps.Copy(tests, auditTests())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,7 +22,8 @@ func (t *Tables) Apps(ctx context.Context) (all []app.App, err error) {
 func (t *Tables) readApps(ctx context.Context, q Querier, what string, id app.ID) ([]app.App, error) {
 	apps, err := collect(ctx, t, q, what, scanApp, `
 		SELECT id, name, disabled, created, identity, trusted_networks, origins, audience,
-			session_algorithm, access_algorithm, scopes, public, connector, cookies
+			session_algorithm, access_algorithm, scopes, public, connector, cookies,
+			claims, grants, redirect_uris, first_party, user_scopes, audiences, targets, keys
 		FROM apps WHERE ?1 = '' OR id = ?1 ORDER BY created, id`, string(id))
 	if err != nil {
 		return nil, err
@@ -47,7 +48,9 @@ func scanApp(r Rows) (a app.App, err error) {
 	err = r.Scan(&a.ID, &a.Name, &a.Disabled, (*Stamp)(&a.Created), &a.Identity,
 		(*List[netip.Prefix])(&a.TrustedNetworks), (*List[string])(&a.Origins), &a.Audience,
 		&a.SessionAlgorithm, &a.AccessAlgorithm, (*List[string])(&a.Scopes), &a.Public,
-		&a.Connector, (*List[string])(&a.Cookies))
+		&a.Connector, (*List[string])(&a.Cookies),
+		&a.Claims, (*List[app.Grant])(&a.Grants), (*List[string])(&a.RedirectURIs), &a.FirstParty,
+		(*List[string])(&a.UserScopes), (*List[string])(&a.Audiences), (*List[string])(&a.Targets), (*List[app.Key])(&a.Keys))
 	return a, err
 }
 
@@ -67,8 +70,9 @@ func (t *Tables) AddApp(ctx context.Context, a app.App) error {
 	return t.db.Change(ctx, "add app", func(ctx context.Context, tx Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO apps (name, disabled, created, identity, trusted_networks, origins, audience,
-				session_algorithm, access_algorithm, scopes, public, connector, cookies, id)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
+				session_algorithm, access_algorithm, scopes, public, connector, cookies,
+				claims, grants, redirect_uris, first_party, user_scopes, audiences, targets, keys, id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
 		if _, there := t.db.Taken(err); there {
 			return fault.Newf(fault.Conflict, "app %s exists already", a.ID)
 		}
@@ -98,7 +102,8 @@ func (t *Tables) EditApp(ctx context.Context, id app.ID, edit func(*app.App) err
 		_, err = tx.ExecContext(ctx, `
 			UPDATE apps SET name = ?, disabled = ?, created = ?, identity = ?, trusted_networks = ?, origins = ?,
 				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ?, public = ?,
-				connector = ?, cookies = ? WHERE id = ?`, appColumns(a)...)
+				connector = ?, cookies = ?, claims = ?, grants = ?, redirect_uris = ?, first_party = ?,
+				user_scopes = ?, audiences = ?, targets = ?, keys = ? WHERE id = ?`, appColumns(a)...)
 		if err != nil {
 			return err
 		}
@@ -112,7 +117,9 @@ func appColumns(a *app.App) []any {
 		a.Name, a.Disabled, Stamp(a.Created), a.Identity,
 		List[netip.Prefix](a.TrustedNetworks), List[string](a.Origins), a.Audience,
 		a.SessionAlgorithm, a.AccessAlgorithm, List[string](a.Scopes), a.Public,
-		a.Connector, List[string](a.Cookies), a.ID,
+		a.Connector, List[string](a.Cookies),
+		a.Claims, List[app.Grant](a.Grants), List[string](a.RedirectURIs), a.FirstParty,
+		List[string](a.UserScopes), List[string](a.Audiences), List[string](a.Targets), List[app.Key](a.Keys), a.ID,
 	}
 }
 

@@ -182,8 +182,11 @@ func (t *Tables) RemoveEnded(ctx context.Context, before time.Time) ([]string, e
 }
 
 const (
-	firstRemoved  = `SELECT n FROM consumers WHERE id IS NULL LIMIT 1`
-	deleteRemoved = `DELETE FROM credentials WHERE n IN (SELECT n FROM credentials WHERE consumer = (` + firstRemoved + `) LIMIT ?)`
+	firstRemoved = `SELECT n FROM consumers WHERE id IS NULL LIMIT 1`
+	// deleteRemoved goes up to a number, rather than by a list: that is a range of one index.
+	deleteRemoved = `
+		DELETE FROM credentials WHERE consumer = (` + firstRemoved + `) AND n <= COALESCE(
+			(SELECT n FROM credentials WHERE consumer = (` + firstRemoved + `) ORDER BY n LIMIT 1 OFFSET ? - 1), 9223372036854775807)`
 )
 
 // Purge deletes at most that many credentials of removed consumers, and removed

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -13,6 +14,23 @@ import (
 func (t *Tables) HasConversations(ctx context.Context) (there bool, err error) {
 	err = t.db.Reader().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM conversations)`).Scan(&there)
 	return there, t.db.Explain("read conversations", err)
+}
+
+// TryContext is nil if the box opens a sealed context, or there is none among the newest
+// conversations.
+func (t *Tables) TryContext(ctx context.Context, b Box) error {
+	var id, column string
+	err := t.db.Reader().QueryRowContext(ctx, `
+		SELECT id, context FROM (SELECT id, context FROM conversations ORDER BY key DESC LIMIT 1000) AS newest
+		WHERE context LIKE '`+sealedMark+`%' LIMIT 1`).Scan(&id, &column)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return t.db.Explain("read context", err)
+	}
+	_, err = Contexts{Box: b}.Open(id, column)
+	return err
 }
 
 // Box seals under a key that the database does not hold.

@@ -50,7 +50,7 @@ func secureSession(ctx context.Context, q Querier, k securesession.Key, now time
 func (t *Tables) SaveSecureSession(ctx context.Context, k securesession.Key, holder string, r securesession.Record, expires time.Time) (securesession.Record, error) {
 	var stands securesession.Record
 	err := t.db.Write(ctx, "save secure session", func(ctx context.Context, tx Tx) error {
-		_, err := tx.ExecContext(ctx, `
+		n, err := affected(tx.ExecContext(ctx, `
 			INSERT INTO secure_sessions
 				(bot, conversation, state, inputs, revision, began, until, at, reason, denials, failures, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -60,12 +60,15 @@ func (t *Tables) SaveSecureSession(ctx context.Context, k securesession.Key, hol
 				denials = excluded.denials, failures = excluded.failures, expires = excluded.expires
 			WHERE secure_sessions.began < excluded.began`,
 			k.Bot, k.Conversation, r.State, digest(r.Print.Inputs), digest(r.Print.Revision), instant(r.Began),
-			instant(r.Until), instant(r.At), r.Reason, r.Denials, r.Failures, instant(expires))
+			instant(r.Until), instant(r.At), r.Reason, r.Denials, r.Failures, instant(expires)))
 		if err != nil {
 			return err
 		}
 		if err := releaseSecureSession(ctx, tx, k, holder); err != nil {
 			return err
+		}
+		if stands = r; n == 1 {
+			return nil
 		}
 		stands, err = secureSession(ctx, tx, k, time.Unix(0, 0))
 		return err

@@ -1,5 +1,5 @@
-// Package table keeps what every store keeps in the same way: all but conversations, in
-// tables of SQL that SQLite and PostgreSQL read alike.
+// Package table keeps what every store keeps in the same way: all but conversations, of
+// which it reads the rows, in tables of SQL that SQLite and PostgreSQL read alike.
 package table
 
 import (

@@ -82,18 +82,34 @@ func (s *Server) start() bool {
 
 // answers tells whether this server is there, not another that has its port.
 func (s *Server) answers() bool {
+	text, err := s.ask("INFO server")
+	return err == nil && strings.Contains(text, fmt.Sprintf("process_id:%d\r\n", s.cmd.Process.Pid))
+}
+
+// Do sends a command as one types it, such as "CONFIG SET maxmemory 1", and returns the
+// beginning of its answer (RESP). An error of the server's fails the test.
+func (s *Server) Do(command string) string {
+	s.t.Helper()
+	text, err := s.ask(command)
+	if err != nil || strings.HasPrefix(text, "-") {
+		s.t.Fatalf("redis: %s: %s %v", command, text, err)
+	}
+	return text
+}
+
+func (s *Server) ask(command string) (string, error) {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", s.Addr)
 	if err != nil {
-		return false
+		return "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := fmt.Fprint(conn, "INFO server\r\n"); err != nil {
-		return false
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
+		return "", err
 	}
 	b := make([]byte, 8<<10)
-	n, _ := conn.Read(b)
-	return strings.Contains(string(b[:n]), fmt.Sprintf("process_id:%d\r\n", s.cmd.Process.Pid))
+	n, err := conn.Read(b)
+	return string(b[:n]), err
 }
 
 // Kill ends the server at once.

@@ -1,0 +1,46 @@
+package oauth
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+
+	"github.com/carnetproject/carnet/internal/app"
+)
+
+// logout is where apps send people who want to sign out here, too (OpenID Connect
+// RP-Initiated Logout 1.0). Everyone is asked whether they do, so that who sends them
+// here need not prove anything.
+func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
+	b, err := h.browser(w, r)
+	if err != nil {
+		return err
+	}
+	if !b.signedIn() {
+		return h.gone(w, r.URL.RawQuery)
+	}
+	return h.render(w, http.StatusOK, "message", page{
+		Heading: english.SignOutAsk, Text: english.SignedInAs + " " + b.session.Name + ".", Ask: english.SignOut,
+		Path: accountPath + "/sign-out", CSRF: b.csrf(), ID: b.session.ID, Request: r.URL.RawQuery,
+	})
+}
+
+// gone is for those who have signed out. If an app has sent them, and says an address of
+// its own, they go back there.
+func (h *Handler) gone(w http.ResponseWriter, request string) error {
+	q, err := url.ParseQuery(request)
+	if err != nil {
+		q = nil
+	}
+	back := q.Get("post_logout_redirect_uri")
+	_, audience, _ := hinted(q.Get("id_token_hint"))
+	a, ok := h.c.Apps.Find(cmp.Or(app.ID(q.Get("client_id")), audience))
+	if !ok || a.Disabled || !a.Redirects(back) {
+		return h.render(w, http.StatusOK, "message", page{Heading: english.SignedOut, Link: accountPath, LinkText: english.SignIn})
+	}
+	if state := q.Get("state"); state != "" {
+		back = withQuery(back, url.Values{"state": {state}})
+	}
+	see(w, back)
+	return nil
+}

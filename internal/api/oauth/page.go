@@ -1,0 +1,151 @@
+package oauth
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
+)
+
+//go:embed pages
+var pageFiles embed.FS
+
+var (
+	pages = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+	style = readStyle()
+
+	// pagePolicy allows the pages' one style, and nothing else. It says nothing of where
+	// forms lead to: browsers take that for the redirects behind them, too, and those lead
+	// on to apps.
+	pagePolicy = "default-src 'none'; style-src 'sha256-" + styleSum() + "'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+func readStyle() template.CSS {
+	text, err := pageFiles.ReadFile("pages/style.css")
+	if err != nil {
+		panic(err) // it is in the program
+	}
+	return template.CSS(text)
+}
+
+func styleSum() string {
+	sum := sha256.Sum256([]byte(style))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// page is what the templates know. Which members count depends on the page.
+type page struct {
+	W       *words
+	Style   template.CSS
+	Title   string // of the deployment
+	Heading string
+	Problem string // what was wrong with what was sent
+	Field   string // whose fault it is: the id of an input
+	Done    string
+	CSRF    string
+	ID      string // of a sign-in, for the form
+	Request string // the authorization request that goes on afterwards; empty: none
+	Path    string // of the form
+
+	App  string // who asks
+	Name string // who is signed in, or wants to be
+
+	Switch string // where one signs in as another
+	Back   string // where the browser goes afterwards
+	Rights []right
+
+	Places   []place
+	Password bool // it is kept here
+
+	Text, Ask, Link, LinkText string
+}
+
+// right is something that an app may do.
+type right struct{ Text, Scope string }
+
+// pageHeaders keep a page out of caches, of frames and of what other sites learn.
+func pageHeaders(header http.Header) {
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Content-Security-Policy", pagePolicy)
+}
+
+func (h *Handler) render(w http.ResponseWriter, status int, name string, p page) error {
+	p.W, p.Style, p.Title = &english, style, h.c.Title
+	var body bytes.Buffer
+	if err := pages.ExecuteTemplate(&body, name, p); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // the client may be gone: nobody is left to tell
+	return nil
+}
+
+// forPeople serves a page: a refusal is one, too.
+func (h *Handler) forPeople(f httpx.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pageHeaders(w.Header())
+		if r.Method == http.MethodHead { // who only looks begins nothing
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if err := f(w, r); err != nil {
+			h.refuse(w, r, err)
+		}
+	})
+}
+
+// refuse tells the person at the browser why they go nowhere. Nothing of the request
+// stands in the page. The cause goes into the log.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	public := fault.Public(err)
+	logRefusal(r, public.Kind, err)
+	retryAfter(w, public)
+	heading := english.Failed
+	if public.Kind == fault.Invalid {
+		heading = english.Unknown
+	}
+	if err := h.render(w, public.Kind.Status(), "message", page{Heading: heading, Text: sentence(public)}); err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+func logRefusal(r *http.Request, kind fault.Kind, err error) {
+	level := slog.LevelInfo
+	switch kind {
+	case fault.Internal:
+		level = slog.LevelError
+	case fault.Limited: // a flood must not flood the log
+		level = slog.LevelDebug
+	}
+	httpx.LogFrom(r.Context()).LogAttrs(r.Context(), level, "sign-in refused",
+		slog.String("path", r.URL.Path), slog.String("code", kind.String()), slog.Any("err", err))
+}
+
+func retryAfter(w http.ResponseWriter, public fault.Error) {
+	if public.RetryAfter > 0 {
+		w.Header().Set("Retry-After", httpx.RetryAfter(public.RetryAfter))
+	}
+}
+
+// sentence begins a message as sentences do, and ends it.
+func sentence(e fault.Error) string {
+	text := e.Msg
+	if e.Field != "" {
+		text = e.Field + " " + text
+	}
+	if text != "" {
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
+	return strings.TrimSuffix(text, ".") + "."
+}

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/carnetproject/carnet/internal/audit"
+	"github.com/carnetproject/carnet/internal/config"
+)
+
+// newAudit is the log of this host. A host without a name is none in the entries.
+func (c *Core) newAudit() *audit.Log {
+	host, _ := os.Hostname()
+	return audit.New(audit.Config{
+		Store: c.store, Node: host, Addresses: c.Config.Audit.Addresses, Tokens: c.Config.Audit.Tokens, Clock: c.now,
+	})
+}
+
+// audited writes the log until the function that it returns is called, which waits for
+// the last entries.
+func (c *Core) audited(ctx context.Context) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var writing sync.WaitGroup
+	writing.Go(func() { _ = c.Audit.Run(ctx) }) // nil, always
+	return func() {
+		stop()
+		writing.Wait()
+	}
+}
+
+// Entries returns what a query chooses of the audit log.
+func (c *Core) Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
+	return c.store.Entries(ctx, q)
+}
+
+// forgetEntries deletes what the audit log keeps no longer.
+func (c *Core) forgetEntries(ctx context.Context, now time.Time) (int, error) {
+	keep := c.Config.Audit.Retention
+	if keep == config.Forever {
+		return 0, nil
+	}
+	return c.store.ForgetEntries(ctx, now.Add(-keep.Std()))
+}
