@@ -1,7 +1,7 @@
 # carnet: two commands matter, `make run` and `make test`.
 GO        ?= go
 DATA      ?= data
-FUZZTIME  ?= 5s
+FUZZTIME  ?= 3s
 SOAK      ?= 10m
 PLAN_ROWS ?= 1000000
 BIN       := $(CURDIR)/.bin

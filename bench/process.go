@@ -66,7 +66,7 @@ func startNode(ctx context.Context, dir, yaml string, environ ...string) (*node,
 	}
 	n.public, n.gateway = addrs[0], addrs[1]
 	text := fmt.Sprintf("data: %s\nlisten: {public: %q, gateway: %q, admin: %q}\nlog: {level: warn}\n"+
-		"limits: {sts_per_ip: none, sts_per_app: none, login_per_ip: none, login_per_user: none, token_per_app: none,\n"+
+		"limits: {sts_per_ip: none, sts_per_app: none, sts_per_identity: none, login_per_ip: none, login_per_user: none, token_per_app: none,\n"+
 		"  register_per_device: none, register_per_ip: none}\n%s",
 		filepath.Join(dir, "data"), addrs[0], addrs[1], addrs[2], yaml)
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {

@@ -70,7 +70,7 @@ func newClusterOn(t *testing.T, store *pgtest.Server, count int, file string, en
 	shared := append([]string{
 		"CARNET_MASTER_KEYS_SIGNING=env:SIGNING_KEY", "SIGNING_KEY=" + masterKey(),
 		"CARNET_MASTER_KEYS_DATA=env:DATA_KEY", "DATA_KEY=" + masterKey(),
-		"CARNET_POLL_INTERVAL=1m", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none",
+		"CARNET_POLL_INTERVAL=1m", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none", "CARNET_LIMITS_STS_PER_IDENTITY=none",
 		"CARNET_LIMITS_TOKEN_PER_APP=none", "CARNET_CHAT_SENDS_PER_USER=none",
 		"CARNET_CHAT_CONNECTIONS_PER_IP=1000", "CARNET_CHAT_CONNECTS_PER_IP=none",
 	}, environ...)

@@ -20,7 +20,7 @@ import (
 const (
 	rotations    = 10
 	publishAhead = 700 * time.Millisecond
-	tokenLife    = 5 * time.Second // and for how long a key that has stopped signing verifies
+	tokenLife    = 4 * time.Second // and for how long a key that has stopped signing verifies
 	overlap      = 2 * time.Second // of an app's secrets
 	// fresh is how old a verifier's keys may be: it and a node's poll of the store fit
 	// into publishAhead more than once.
@@ -91,7 +91,7 @@ func TestRotationUnderTraffic(t *testing.T) {
 func newRotating(t *testing.T) *rotating {
 	t.Helper()
 	shared := []string{
-		"CARNET_LIMITS_TOKEN_PER_APP=none", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none",
+		"CARNET_LIMITS_TOKEN_PER_APP=none", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none", "CARNET_LIMITS_STS_PER_IDENTITY=none",
 		"CARNET_TOKENS_ACCESS_TTL=" + tokenLife.String(), "CARNET_KEYS_ACCESS_VERIFICATION=" + tokenLife.String(),
 		"CARNET_KEYS_ACCESS_PUBLISH_AHEAD=" + publishAhead.String(),
 	}

@@ -46,7 +46,7 @@ func TestSoak(t *testing.T) {
 // tokens expire while they are used.
 func soakEnviron() []string {
 	return []string{
-		"CARNET_LOG_LEVEL=error", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none",
+		"CARNET_LOG_LEVEL=error", "CARNET_LIMITS_STS_PER_IP=none", "CARNET_LIMITS_STS_PER_APP=none", "CARNET_LIMITS_STS_PER_IDENTITY=none",
 		"CARNET_CHAT_CONNECTIONS_PER_IP=100000", "CARNET_CHAT_CONNECTS_PER_IP=none", "CARNET_CHAT_SENDS_PER_USER=none",
 		"CARNET_TOKENS_STS_TTL=6s",
 	}

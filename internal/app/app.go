@@ -32,6 +32,8 @@ type App struct {
 	Created  time.Time
 
 	Identity        Identity
+	Networks        []netip.Prefix // where its session tokens may be asked for from; empty: anywhere
+	HTTPSOnly       bool           // they are not given over plain HTTP, but to this machine
 	TrustedNetworks []netip.Prefix // where Trusted callers may come from; empty: anywhere
 	Connector       string         // alias of the API connector that confirms visitors; of the mode Connector alone
 	Cookies         []string       // names of the visitor's cookies that it is told

@@ -32,6 +32,8 @@ type Registration struct {
 	Name             string
 	Public           bool
 	Identity         Identity
+	Networks         []netip.Prefix
+	HTTPSOnly        bool
 	TrustedNetworks  []netip.Prefix
 	Connector        string
 	Cookies          []string
@@ -78,11 +80,8 @@ func (r Registration) validate(s Signed) error {
 	if len(r.TrustedNetworks) > 0 && r.Identity != Trusted {
 		bad("trusted_networks", "are for the identity mode trusted only")
 	}
-	for i, n := range r.TrustedNetworks {
-		if !n.IsValid() || n != n.Masked() {
-			bad(fmt.Sprintf("trusted_networks[%d]", i), "must be a network without host bits, as in 10.1.0.0/16")
-		}
-	}
+	validateNetworks("networks", r.Networks, bad)
+	validateNetworks("trusted_networks", r.TrustedNetworks, bad)
 	for i, o := range r.Origins {
 		if !exactOrigin(o) && !wildOrigin(o) {
 			bad(fmt.Sprintf("origins[%d]", i), "%q must be an origin as browsers send it, as in https://www.example.com, or any port of this machine, as in http://localhost:*", o)
@@ -101,6 +100,14 @@ func (r Registration) validate(s Signed) error {
 	validateScopes("scopes", r.Scopes, bad)
 	r.validateClient(bad)
 	return errors.Join(errs...)
+}
+
+func validateNetworks(field string, networks []netip.Prefix, bad func(field, format string, args ...any)) {
+	for i, n := range networks {
+		if !n.IsValid() || n != n.Masked() {
+			bad(fmt.Sprintf("%s[%d]", field, i), "must be a network without host bits, as in 10.1.0.0/16")
+		}
+	}
 }
 
 func validateScopes(field string, scopes []string, bad func(field, format string, args ...any)) {
@@ -152,6 +159,7 @@ func (r Registration) validateAlgorithms(s Signed, bad func(field, format string
 func (a *App) registration() Registration {
 	return Registration{
 		Name: a.Name, Public: a.Public, Identity: a.Identity, TrustedNetworks: a.TrustedNetworks,
+		Networks: a.Networks, HTTPSOnly: a.HTTPSOnly,
 		Connector: a.Connector, Cookies: a.Cookies, Origins: a.Origins,
 		Audience: a.Audience, SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
 		Claims: a.Claims, Grants: a.Grants, RedirectURIs: a.RedirectURIs, FirstParty: a.FirstParty,
@@ -162,6 +170,7 @@ func (a *App) registration() Registration {
 // settle makes a what r says.
 func (r Registration) settle(a *App) {
 	a.Name, a.Public, a.Identity, a.TrustedNetworks, a.Origins = r.Name, r.Public, r.Identity, r.TrustedNetworks, r.Origins
+	a.Networks, a.HTTPSOnly = r.Networks, r.HTTPSOnly
 	a.Connector, a.Cookies = r.Connector, r.Cookies
 	a.Audience, a.SessionAlgorithm, a.AccessAlgorithm, a.Scopes = r.Audience, r.SessionAlgorithm, r.AccessAlgorithm, r.Scopes
 	a.Claims, a.Grants, a.RedirectURIs, a.FirstParty = r.Claims, r.Grants, r.RedirectURIs, r.FirstParty

@@ -26,6 +26,8 @@ func TestRegistrationValidate(t *testing.T) {
 		"token":                  {func(r *Registration) { r.Identity = Token }, ""},
 		"unknown identity":       {func(r *Registration) { r.Identity = "admin" }, "identity"},
 		"trusted networks":       {func(r *Registration) { r.Identity, r.TrustedNetworks = Trusted, network }, ""},
+		"networks of any mode":   {func(r *Registration) { r.Networks, r.HTTPSOnly = network, true }, ""},
+		"network with host bits": {func(r *Registration) { r.Networks = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16")} }, "networks[0]"},
 		"networks for anonymous": {func(r *Registration) { r.TrustedNetworks = network }, "trusted_networks"},
 		"host bits": {func(r *Registration) {
 			r.Identity, r.TrustedNetworks = Trusted, []netip.Prefix{netip.MustParsePrefix("10.1.2.3/16")}

@@ -85,6 +85,8 @@ const (
 	Command Detail = "command" // of the command line
 	Method  Detail = "method"  // of a request to an Admin API
 	Path    Detail = "path"
+	Name    Detail = "name"     // what people call the object
+	Scopes  Detail = "scopes"   // all that it has now
 	Key     Detail = "key"      // the id of a key or secret
 	Kind    Detail = "kind"     // of a revocation, or of an entity of the gateway
 	Issuer  Detail = "issuer"   // of a subject or device that was revoked

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/server"
@@ -48,6 +49,7 @@ func (c appsKeysAdd) Run(s *shell) error {
 	k.NotBefore, k.NotAfter = c.NotBefore, c.NotAfter
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		k, err := core.Apps.AddKey(ctx, c.ID, k)
+		err = s.record(ctx, core, err, audit.Entry{Action: audit.AppAddKey, Object: string(c.ID), Details: map[audit.Detail]string{audit.Key: k.ID}})
 		if err != nil {
 			return err
 		}
@@ -81,7 +83,8 @@ type appsKeysRemove struct {
 // Run removes the key.
 func (c appsKeysRemove) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		return core.Apps.RemoveKey(ctx, c.ID, c.Key)
+		return s.record(ctx, core, core.Apps.RemoveKey(ctx, c.ID, c.Key),
+			audit.Entry{Action: audit.AppRemoveKey, Object: string(c.ID), Details: map[audit.Detail]string{audit.Key: c.Key}})
 	})
 }
 

@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/secret"
@@ -29,6 +31,8 @@ type appsCommand struct {
 // appFlags say what an app is. Those that are not given are nil.
 type appFlags struct {
 	Identity         *app.Identity   `placeholder:"MODE" help:"How POST /sts believes who a visitor is: anonymous (not at all), token (by an access token), trusted (by the app's secret), connector (your API confirms)."`
+	Networks         *[]netip.Prefix `placeholder:"CIDR,…" help:"Where POST /sts may be called from."`
+	HTTPSOnly        *bool           `name:"https-only" negatable:"" help:"POST /sts refuses plain HTTP, but from this machine."`
 	TrustedNetworks  *[]netip.Prefix `placeholder:"CIDR,…" help:"Where trusted callers must come from."`
 	Connector        *string         `placeholder:"ALIAS" help:"The API connector that confirms visitors."`
 	Cookies          *[]string       `placeholder:"NAME,…" help:"Cookies of the visitor that the connector is told."`
@@ -49,6 +53,8 @@ type appFlags struct {
 // apply changes what is given.
 func (f *appFlags) apply(r *app.Registration) {
 	set(&r.Identity, f.Identity)
+	set(&r.Networks, f.Networks)
+	set(&r.HTTPSOnly, f.HTTPSOnly)
 	set(&r.TrustedNetworks, f.TrustedNetworks)
 	set(&r.Connector, f.Connector)
 	set(&r.Cookies, f.Cookies)
@@ -99,7 +105,8 @@ func (c appsAdd) Run(s *shell) error {
 		if err != nil {
 			return err
 		}
-		return s.printCredentials(a.ID, value, c.JSON)
+		return errors.Join(s.printCredentials(a.ID, value, c.JSON),
+			s.record(ctx, core, nil, audit.Entry{Action: audit.AppAdd, Object: string(a.ID), Details: map[audit.Detail]string{audit.Name: a.Name}}))
 	})
 }
 
@@ -133,6 +140,8 @@ type appRow struct {
 	Disabled         bool           `json:"disabled"`
 	Created          string         `json:"created"`
 	Identity         app.Identity   `json:"identity"`
+	Networks         []netip.Prefix `json:"networks,omitempty"`
+	HTTPSOnly        bool           `json:"https_only,omitempty"`
 	TrustedNetworks  []netip.Prefix `json:"trusted_networks,omitempty"`
 	Connector        string         `json:"connector,omitempty"`
 	Cookies          []string       `json:"cookies,omitempty"`
@@ -178,6 +187,7 @@ func (c appsList) Run(s *shell) error {
 func rowOfApp(a *app.App) appRow {
 	row := appRow{
 		ID: a.ID, Name: a.Name, Public: a.Public, Disabled: a.Disabled, Created: moment(a.Created), Identity: a.Identity,
+		Networks: a.Networks, HTTPSOnly: a.HTTPSOnly,
 		TrustedNetworks: a.TrustedNetworks, Connector: a.Connector, Cookies: a.Cookies, Origins: a.Origins, Audience: a.Audience,
 		SessionAlgorithm: a.SessionAlgorithm, AccessAlgorithm: a.AccessAlgorithm, Scopes: a.Scopes,
 		RedirectURIs: a.RedirectURIs, FirstParty: a.FirstParty, UserScopes: a.UserScopes,
@@ -241,10 +251,10 @@ Examples:
 // Run changes the app.
 func (c appsSet) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		return core.Apps.Set(ctx, c.ID, func(r *app.Registration) {
+		return s.record(ctx, core, core.Apps.Set(ctx, c.ID, func(r *app.Registration) {
 			set(&r.Name, c.Name)
 			c.apply(r)
-		})
+		}), audit.Entry{Action: audit.AppSet, Object: string(c.ID), Details: map[audit.Detail]string{audit.Changed: givenFlags(c)}})
 	})
 }
 
@@ -261,7 +271,7 @@ func (c appsRotate) Run(s *shell) error {
 		if err != nil {
 			return err
 		}
-		return s.printCredentials(c.ID, value, c.JSON)
+		return errors.Join(s.printCredentials(c.ID, value, c.JSON), s.record(ctx, core, nil, audit.Entry{Action: audit.AppRotate, Object: string(c.ID)}))
 	})
 }
 
@@ -271,7 +281,9 @@ type appsDisable struct {
 
 // Run disables the app.
 func (c appsDisable) Run(s *shell) error {
-	return s.withCore(func(ctx context.Context, core *server.Core) error { return core.Apps.Disable(ctx, c.ID) })
+	return s.withCore(func(ctx context.Context, core *server.Core) error {
+		return s.record(ctx, core, core.Apps.Disable(ctx, c.ID), audit.Entry{Action: audit.AppDisable, Object: string(c.ID)})
+	})
 }
 
 type appsEnable struct {
@@ -280,5 +292,7 @@ type appsEnable struct {
 
 // Run enables the app.
 func (c appsEnable) Run(s *shell) error {
-	return s.withCore(func(ctx context.Context, core *server.Core) error { return core.Apps.Enable(ctx, c.ID) })
+	return s.withCore(func(ctx context.Context, core *server.Core) error {
+		return s.record(ctx, core, core.Apps.Enable(ctx, c.ID), audit.Entry{Action: audit.AppEnable, Object: string(c.ID)})
+	})
 }

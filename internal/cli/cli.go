@@ -49,6 +49,7 @@ type commands struct {
 	Turns       turnsCommand       `cmd:"" help:"Look at and retry what bots did not answer."`
 	Secrets     secretsCommand     `cmd:"" help:"Look at and change secrets."`
 	Store       storeCommand       `cmd:"" help:"Look at, migrate and copy the store."`
+	Audit       auditCommand       `cmd:"" help:"Look at who changed what, and what happened at the doors."`
 	Import      importCommand      `cmd:"" help:"Take over what other products have."`
 	Export      exportCommand      `cmd:"" help:"Write what the gateway has for another one."`
 	Diff        diffCommand        `cmd:"" help:"Show what an import would change."`
@@ -64,10 +65,11 @@ Exit codes: 0 done, 1 a fault of Carnet, 2 wrong input, 3 refused, 4 not found, 
 // shell is what commands work with.
 type shell struct {
 	IO
-	in   *bufio.Reader   // the one reader of In: master keys may stand before what a command reads
-	ctx  context.Context //nolint:containedctx // one command's, for as long as it runs
-	file string
-	data string
+	in      *bufio.Reader   // the one reader of In: master keys may stand before what a command reads
+	ctx     context.Context //nolint:containedctx // one command's, for as long as it runs
+	file    string
+	data    string
+	command string // its name, such as "apps rotate"
 }
 
 // Run runs one command and returns the process's exit code. When ctx ends, the
@@ -90,8 +92,14 @@ func Run(ctx context.Context, args []string, std IO) int {
 	case err != nil:
 		return report(std.Err, fault.New(fault.Invalid, err.Error()+"\ncarnet: try carnet --help"))
 	}
-	sh := &shell{IO: std, in: bufio.NewReader(std.In), ctx: ctx, file: c.File, data: c.Data}
+	sh := &shell{IO: std, in: bufio.NewReader(std.In), ctx: ctx, file: c.File, data: c.Data, command: nameOf(command)}
 	return report(std.Err, command.Run(sh))
+}
+
+// nameOf is the name of a command without its arguments.
+func nameOf(c *kong.Context) string {
+	name, _, _ := strings.Cut(c.Command(), " <")
+	return name
 }
 
 // report prints err, each line for itself, and returns its exit code.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/server"
 )
@@ -96,6 +97,7 @@ func (c consumersAdd) Run(s *shell) error {
 			i.Groups = append(i.Groups, consumer.Group{Name: g})
 		}
 		i, err := core.Consumers.AddConsumer(ctx, i)
+		err = s.record(ctx, core, err, audit.Entry{Action: audit.ConsumerAdd, Object: i.ID, Details: map[audit.Detail]string{audit.Name: i.Username}})
 		if err != nil {
 			return err
 		}
@@ -120,6 +122,9 @@ func (c consumersEdit) Run(s *shell) error {
 			set(&i.CustomID, c.CustomID)
 			set(&i.Tags, c.Tags)
 			return nil
+		})
+		err = s.record(ctx, core, err, audit.Entry{
+			Action: audit.ConsumerEdit, Object: i.ID, Details: map[audit.Detail]string{audit.Name: c.Name, audit.Changed: givenFlags(c)},
 		})
 		if err != nil || c.Groups == nil {
 			return err
@@ -155,7 +160,7 @@ minutes to delete. To give their holders time: carnet consumers decommission.`
 // Run removes a consumer.
 func (c consumersRemove) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		if err := core.Consumers.DeleteConsumer(ctx, c.Name); err != nil {
+		if err := s.record(ctx, core, core.Consumers.DeleteConsumer(ctx, c.Name), audit.Entry{Action: audit.ConsumerRemove, Object: c.Name}); err != nil {
 			return err
 		}
 		s.note("removed: running nodes see it within %s", core.Config.PollInterval)

@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/dump"
 	"github.com/carnetproject/carnet/internal/fault"
@@ -71,6 +73,9 @@ func (c credentialsImport) Run(s *shell) error {
 			Report: func(r consumer.ImportReport) { p.tell(time.Now(), in.read.Load(), r.Rows, r.Rows-r.Resumed) },
 		})
 		p.end()
+		if report.Added+report.Replaced+report.Consumers > 0 && !c.DryRun {
+			err = errors.Join(err, s.record(ctx, core, nil, imported(report, err)))
+		}
 		if err != nil {
 			if report.Rows > 0 && !c.DryRun {
 				s.note("%s rows are in; the same command goes on from there", grouped(report.Rows))
@@ -79,6 +84,13 @@ func (c credentialsImport) Run(s *shell) error {
 		}
 		return c.print(s, report, time.Since(begun))
 	})
+}
+
+// imported is the entry of one run, which may have been cut off by err.
+func imported(r consumer.ImportReport, err error) audit.Entry {
+	return audit.Entry{Action: audit.CredentialImport, Outcome: audit.OutcomeOf(err), Details: map[audit.Detail]string{
+		audit.Rows: strconv.FormatInt(r.Added+r.Replaced, 10),
+	}}
 }
 
 // open returns the file and its size, 0 if that is not known.
@@ -218,7 +230,7 @@ type credentialsRemove struct {
 // Run removes a credential.
 func (c credentialsRemove) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		if err := core.Consumers.DeleteCredential(ctx, c.Name); err != nil {
+		if err := s.record(ctx, core, core.Consumers.DeleteCredential(ctx, c.Name), audit.Entry{Action: audit.CredentialRemove, Object: c.Name}); err != nil {
 			return err
 		}
 		s.note("removed: running nodes see it within %s", core.Config.PollInterval)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/server"
@@ -63,6 +64,9 @@ func (c consumersDecommission) Run(s *shell) error {
 			return nil
 		}
 		i, err := core.Consumers.Decommission(ctx, c.Name, at)
+		err = s.record(ctx, core, err, audit.Entry{
+			Action: audit.ConsumerDecommission, Object: i.ID, Details: map[audit.Detail]string{audit.Name: c.Name, audit.At: moment(at)},
+		})
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -83,7 +84,8 @@ func (keysRotate) Help() string {
 // Run makes the keys.
 func (c keysRotate) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		if err := core.Keys.Rotate(ctx, c.Set, key.RotateOptions{Algorithm: c.Algorithm, Now: c.Now}); err != nil {
+		err := core.Keys.Rotate(ctx, c.Set, key.RotateOptions{Algorithm: c.Algorithm, Now: c.Now})
+		if err := s.record(ctx, core, err, audit.Entry{Action: audit.KeyRotate, Object: string(c.Set)}); err != nil {
 			return err
 		}
 		s.note("rotated; see: carnet keys list %s", c.Set)
@@ -98,7 +100,7 @@ type keysRetire struct {
 // Run retires the key.
 func (c keysRetire) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		return core.Keys.Retire(ctx, c.Kid)
+		return s.record(ctx, core, core.Keys.Retire(ctx, c.Kid), audit.Entry{Action: audit.KeyRetire, Object: c.Kid})
 	})
 }
 
@@ -109,6 +111,6 @@ type keysRevoke struct {
 // Run revokes the key.
 func (c keysRevoke) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		return core.Keys.Revoke(ctx, c.Kid)
+		return s.record(ctx, core, core.Keys.Revoke(ctx, c.Kid), audit.Entry{Action: audit.KeyRevoke, Object: c.Kid})
 	})
 }

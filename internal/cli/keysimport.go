@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -65,7 +66,14 @@ func (c keysImport) Run(s *shell) error {
 			s.note("dry run: nothing was changed")
 			return nil
 		}
-		return core.Keys.Ensure(ctx) // what this start would have made
+		var kids []string
+		for _, k := range added {
+			kids = append(kids, k.Public.ID())
+		}
+		return errors.Join(
+			s.record(ctx, core, nil, audit.Entry{Action: audit.KeyImport, Object: string(c.Set), Details: map[audit.Detail]string{audit.Key: strings.Join(kids, " ")}}),
+			core.Keys.Ensure(ctx), // what this start would have made
+		)
 	})
 }
 

@@ -3,12 +3,15 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/api/kong"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/server"
 )
@@ -55,11 +58,14 @@ Examples:
 
 // Run prints the plan and does what it says.
 func (c importKong) Run(s *shell) error {
-	return c.plan(s, func(ctx context.Context, i kong.Importer, p *kong.Plan) error {
-		if c.DryRun {
+	return c.plan(s, func(ctx context.Context, core *server.Core, i kong.Importer, p *kong.Plan) error {
+		if c.DryRun || len(p.Steps) == 0 {
 			return nil
 		}
-		return i.Apply(ctx, p)
+		err := i.Apply(ctx, p)
+		return errors.Join(err, s.record(ctx, core, nil, audit.Entry{
+			Action: audit.EntityImport, Outcome: audit.OutcomeOf(err), Details: map[audit.Detail]string{audit.Rows: strconv.Itoa(len(p.Steps))},
+		}))
 	})
 }
 
@@ -75,7 +81,7 @@ Example:
 
 // Run prints the plan.
 func (c diffKong) Run(s *shell) error {
-	return c.plan(s, func(_ context.Context, _ kong.Importer, p *kong.Plan) error {
+	return c.plan(s, func(_ context.Context, _ *server.Core, _ kong.Importer, p *kong.Plan) error {
 		if len(p.Steps) > 0 {
 			return fmt.Errorf("%d differences", len(p.Steps)) // of no kind: its exit code is 1
 		}
@@ -84,7 +90,7 @@ func (c diffKong) Run(s *shell) error {
 }
 
 // plan reads the file, compares, prints and calls do.
-func (c kongFile) plan(s *shell, do func(ctx context.Context, i kong.Importer, p *kong.Plan) error) error {
+func (c kongFile) plan(s *shell, do func(ctx context.Context, core *server.Core, i kong.Importer, p *kong.Plan) error) error {
 	wanted, err := c.read(s)
 	if err != nil {
 		return err
@@ -105,7 +111,7 @@ func (c kongFile) plan(s *shell, do func(ctx context.Context, i kong.Importer, p
 		if err := printPlan(s.Out, p); err != nil {
 			return err
 		}
-		return do(ctx, i, p)
+		return do(ctx, core, i, p)
 	})
 }
 

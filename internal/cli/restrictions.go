@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/server"
 )
@@ -72,6 +73,8 @@ func (c restrictionsClear) Run(s *shell) error {
 		if err != nil {
 			return err
 		}
-		return r.Clear(ctx, c.Group, c.Actor)
+		return s.record(ctx, core, r.Clear(ctx, c.Group, c.Actor), audit.Entry{
+			Action: audit.RestrictionClear, Object: c.Group, Details: map[audit.Detail]string{audit.Name: c.Actor},
+		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/server"
 )
@@ -69,6 +70,9 @@ type revokeRemove struct {
 func (c revokeRemove) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		e, err := core.Revocations.Remove(ctx, c.ID)
+		err = s.record(ctx, core, err, audit.Entry{
+			Action: audit.RevocationRemove, Object: e.Name, Details: map[audit.Detail]string{audit.Kind: e.Kind.String(), audit.Issuer: e.Issuer},
+		})
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
@@ -214,6 +215,9 @@ func (s *shell) revoke(d revocation.Draft, f datedFlags) error {
 			d.Issuer = core.Config.Issuer
 		}
 		e, err := core.Revocations.Add(ctx, d)
+		err = s.record(ctx, core, err, audit.Entry{
+			Action: audit.RevocationAdd, Object: d.Name, Details: map[audit.Detail]string{audit.Kind: d.Kind.String(), audit.Issuer: d.Issuer, audit.Reason: d.Reason},
+		})
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/secretstore"
@@ -53,7 +54,7 @@ func (c secretsPut) Run(s *shell) error {
 			return err
 		}
 		n, err := core.Safe.Put(ctx, c.Name, c.Type, value)
-		if err != nil {
+		if err := s.record(ctx, core, err, audit.Entry{Action: audit.SecretPut, Object: strings.ToLower(c.Name)}); err != nil {
 			return err
 		}
 		if !slices.Contains(core.Config.Secrets.Providers, secretstore.Builtin) {
@@ -172,7 +173,9 @@ func (c secretsDelete) Run(s *shell) error {
 				return fault.New(fault.Invalid, "nothing was deleted; --yes does not ask")
 			}
 		}
-		return core.Safe.Delete(ctx, c.Name, c.Version)
+		return s.record(ctx, core, core.Safe.Delete(ctx, c.Name, c.Version), audit.Entry{
+			Action: audit.SecretDelete, Object: strings.ToLower(c.Name), Details: map[audit.Detail]string{audit.Version: joined(versions)},
+		})
 	})
 }
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/observe"
@@ -124,6 +126,12 @@ func (c storeCopy) copy(s *shell, from bulk) (p *transfer.Plan, err error) {
 	work := transfer.Copy{From: from, To: to, Observe: func(p transfer.Progress) {
 		now := time.Now()
 		if bar == nil || p.Checking != checking {
+			if bar != nil {
+				bar.end()
+			}
+			if p.Checking {
+				s.note("all rows are there; both stores are compared")
+			}
 			bar, checking = newProgress(s.Err, p.Total, now), p.Checking
 		}
 		bar.tell(now, p.Done, p.Done, p.Mine)
@@ -135,7 +143,20 @@ func (c storeCopy) copy(s *shell, from bulk) (p *transfer.Plan, err error) {
 	if bar != nil {
 		bar.end()
 	}
-	return p, err
+	if err != nil {
+		return p, err
+	}
+	total, _ := p.Total()
+	e := audit.Entry{Action: audit.StoreCopy, Object: config.WithoutPassword(c.From), Details: map[audit.Detail]string{audit.Rows: strconv.FormatInt(total, 10)}}
+	return p, audit.New(audit.Config{Store: copyOf{to}}).Record(s.ctx, s.signed(e))
+}
+
+// copyOf is a store that no node has open, as the audit log needs it.
+type copyOf struct{ bulk }
+
+// AddEntries adds to the log of the copy.
+func (c copyOf) AddEntries(ctx context.Context, entries []audit.Entry) error {
+	return table.InsertEntries(ctx, c.bulk, entries)
 }
 
 // copied is a table as JSON shows it.

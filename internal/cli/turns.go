@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/server"
@@ -143,7 +144,9 @@ type turnsRetry struct{ chosen }
 func (c turnsRetry) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		turns := core.Turns()
-		n, err := c.each(ctx, turns, func(id int64) error { return turns.Retry(ctx, id) })
+		n, err := c.each(ctx, turns, func(id int64) error {
+			return s.record(ctx, core, turns.Retry(ctx, id), audit.Entry{Action: audit.TurnRetry, Object: strconv.FormatInt(id, 10)})
+		})
 		s.noteTurns(n, "put back: running nodes call the bot within seconds")
 		return err
 	})
@@ -155,7 +158,9 @@ type turnsDrop struct{ chosen }
 func (c turnsDrop) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		turns := core.Turns()
-		n, err := c.each(ctx, turns, func(id int64) error { return turns.Drop(ctx, id) })
+		n, err := c.each(ctx, turns, func(id int64) error {
+			return s.record(ctx, core, turns.Drop(ctx, id), audit.Entry{Action: audit.TurnDrop, Object: strconv.FormatInt(id, 10)})
+		})
 		s.noteTurns(n, "dropped")
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/server"
 	"github.com/carnetproject/carnet/internal/token"
 	"github.com/carnetproject/carnet/internal/user"
@@ -45,6 +46,7 @@ func (c usersAdd) Run(s *shell) error {
 			return err
 		}
 		u, err := core.Users.Add(ctx, c.Name, password, c.Scopes)
+		err = s.record(ctx, core, err, audit.Entry{Action: audit.UserAdd, Object: string(u.ID), Details: map[audit.Detail]string{audit.Name: c.Name}})
 		if err != nil {
 			return err
 		}
@@ -97,7 +99,9 @@ Example:
 // Run sets the scopes.
 func (c usersSet) Run(s *shell) error {
 	return s.withUser(c.Name, func(ctx context.Context, core *server.Core, id user.ID) error {
-		return core.Users.SetScopes(ctx, id, c.Scopes)
+		return s.record(ctx, core, core.Users.SetScopes(ctx, id, c.Scopes), audit.Entry{
+			Action: audit.UserSet, Object: string(id), Details: map[audit.Detail]string{audit.Name: c.Name, audit.Scopes: strings.Join(c.Scopes, " ")},
+		})
 	})
 }
 
@@ -169,10 +173,11 @@ Example:
 // Run ends the sign-ins.
 func (c usersSignout) Run(s *shell) error {
 	return c.with(s, func(ctx context.Context, core *server.Core, subject string) error {
+		e := audit.Entry{Action: audit.UserSignOut, Object: subject, Details: map[audit.Detail]string{audit.Place: c.ID}}
 		if c.ID != "" {
-			return core.SignIns.End(ctx, subject, c.ID)
+			return s.record(ctx, core, core.SignIns.End(ctx, subject, c.ID), e)
 		}
-		return core.SignIns.EndAll(ctx, subject)
+		return s.record(ctx, core, core.SignIns.EndAll(ctx, subject), e)
 	})
 }
 
@@ -183,7 +188,7 @@ type usersDisable struct {
 // Run disables the user.
 func (c usersDisable) Run(s *shell) error {
 	return s.withUser(c.Name, func(ctx context.Context, core *server.Core, id user.ID) error {
-		return core.Users.Disable(ctx, id)
+		return s.record(ctx, core, core.Users.Disable(ctx, id), audit.Entry{Action: audit.UserDisable, Object: string(id), Details: map[audit.Detail]string{audit.Name: c.Name}})
 	})
 }
 
@@ -194,7 +199,7 @@ type usersEnable struct {
 // Run enables the user.
 func (c usersEnable) Run(s *shell) error {
 	return s.withUser(c.Name, func(ctx context.Context, core *server.Core, id user.ID) error {
-		return core.Users.Enable(ctx, id)
+		return s.record(ctx, core, core.Users.Enable(ctx, id), audit.Entry{Action: audit.UserEnable, Object: string(id), Details: map[audit.Detail]string{audit.Name: c.Name}})
 	})
 }
 
@@ -215,7 +220,7 @@ func (c usersPasswd) Run(s *shell) error {
 		if err != nil {
 			return err
 		}
-		return core.Users.SetPassword(ctx, id, password)
+		return s.record(ctx, core, core.Users.SetPassword(ctx, id, password), audit.Entry{Action: audit.UserPassword, Object: string(id), Details: map[audit.Detail]string{audit.Name: c.Name}})
 	})
 }
 

@@ -6,14 +6,17 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
-// ago is a time, or a duration before now.
-func ago(text string, now time.Time) (time.Time, error) {
+// ago is the flag --before: a time, or a duration before now.
+func ago(text string, now time.Time) (time.Time, error) { return since("--before", text, now) }
+
+// since is a flag that is a time, or a duration before now.
+func since(flag, text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, fault.New(fault.Invalid, "--before must be a time such as 2026-06-01T12:00:00Z, or a duration such as 1h: that long ago")
+		return time.Time{}, fault.Newf(fault.Invalid, "%s must be a time such as 2026-06-01T12:00:00Z, or a duration such as 1h: that long ago", flag)
 	}
 	return t, nil
 }

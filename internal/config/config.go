@@ -112,12 +112,13 @@ type Tokens struct {
 
 // Limits bounds requests of the issue door, and device registrations. The zero Rate is no limit.
 type Limits struct {
-	STSPerIP     limit.Rate `yaml:"sts_per_ip" doc:"POST /sts from one address"`
-	STSPerApp    limit.Rate `yaml:"sts_per_app" doc:"POST /sts for one app"`
-	LoginPerIP   limit.Rate `yaml:"login_per_ip" doc:"POST /login from one address"`
-	LoginPerUser limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name from one network; ten times that from all of them"`
-	TokenPerApp  limit.Rate `yaml:"token_per_app" doc:"POST /oauth2/token by one app"`
-	AboutPerApp  limit.Rate `yaml:"introspect_per_app" doc:"POST /oauth2/introspect and /oauth2/revoke by one app"`
+	STSPerIP       limit.Rate `yaml:"sts_per_ip" doc:"POST /sts from one address"`
+	STSPerApp      limit.Rate `yaml:"sts_per_app" doc:"POST /sts for one app"`
+	STSPerIdentity limit.Rate `yaml:"sts_per_identity" doc:"POST /sts for one identity of an app, once it is believed"`
+	LoginPerIP     limit.Rate `yaml:"login_per_ip" doc:"POST /login from one address"`
+	LoginPerUser   limit.Rate `yaml:"login_per_user" doc:"POST /login for one user name from one network; ten times that from all of them"`
+	TokenPerApp    limit.Rate `yaml:"token_per_app" doc:"POST /oauth2/token by one app"`
+	AboutPerApp    limit.Rate `yaml:"introspect_per_app" doc:"POST /oauth2/introspect and /oauth2/revoke by one app"`
 
 	RegisterPerDevice limit.Rate `yaml:"register_per_device" doc:"Registrations of one device key"`
 	RegisterPerIP     limit.Rate `yaml:"register_per_ip" doc:"Registrations from one address"`

@@ -40,13 +40,19 @@ func Trusts(trusted []netip.Prefix) func(*http.Request) bool {
 	return func(r *http.Request) bool { return contains(trusted, peer(r)) }
 }
 
-// RequireHTTPS refuses requests that came over plain HTTP. X-Forwarded-Proto
-// counts only from a peer in a trusted network. A peer on loopback is exempt,
-// unless it is trusted and says that its own client used plain HTTP.
+// Secure returns a function that tells whether a request came over HTTPS.
+// X-Forwarded-Proto counts only from a peer in a trusted network. A peer on loopback
+// is exempt, unless it is trusted and says that its own client used plain HTTP.
+func Secure(trusted []netip.Prefix) func(*http.Request) bool {
+	return func(r *http.Request) bool { return secure(r, trusted) }
+}
+
+// RequireHTTPS refuses requests that are not [Secure].
 func RequireHTTPS(trusted []netip.Prefix) func(http.Handler) http.Handler {
+	secure := Secure(trusted)
 	return func(next http.Handler) http.Handler {
 		return Handler(func(w http.ResponseWriter, r *http.Request) error {
-			if !secure(r, trusted) {
+			if !secure(r) {
 				return fault.New(fault.Denied, "https is required")
 			}
 			next.ServeHTTP(w, r)

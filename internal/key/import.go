@@ -27,13 +27,13 @@ func (r *Ring) Import(ctx context.Context, name SetName, o ImportOptions, privat
 	if spec == nil {
 		return nil, fault.Newf(fault.NotFound, "no key set %s", name)
 	}
-	if err := r.holdsMaster(); err != nil {
+	if err := r.signs(); err != nil {
 		return nil, err
 	}
 	err = r.change(ctx, func(p *plan) error {
 		var adopted []*Key
 		for _, k := range private {
-			stored, err := r.adopt(p, spec, k)
+			stored, err := r.adopt(ctx, p, spec, k)
 			if err != nil {
 				return err
 			}
@@ -63,7 +63,7 @@ func (r *Ring) Import(ctx context.Context, name SetName, o ImportOptions, privat
 }
 
 // adopt adds one key to the plan. It returns nil if the set has it already.
-func (r *Ring) adopt(p *plan, spec *Spec, private *jose.Key) (*Key, error) {
+func (r *Ring) adopt(ctx context.Context, p *plan, spec *Spec, private *jose.Key) (*Key, error) {
 	kid := private.ID()
 	if !private.CanSign() || private.Public() == nil {
 		return nil, fault.Newf(fault.Invalid, "key %s has no private half", kid)
@@ -88,11 +88,11 @@ func (r *Ring) adopt(p *plan, spec *Spec, private *jose.Key) (*Key, error) {
 				spec.Name, kid, k.Created.UTC().Format("2006-01-02T15:04:05Z"))
 		}
 	}
-	sealed, err := r.seal(spec.Name, private)
+	kept, err := r.keeper.adopt(ctx, spec.Name, private)
 	if err != nil {
 		return nil, err
 	}
-	k := &Key{Set: spec.Name, Public: private.Public(), Sealed: sealed, Created: p.now, Active: p.now}
+	k := &Key{Set: spec.Name, Public: private.Public(), Sealed: kept, Created: p.now, Active: p.now}
 	p.add(k)
 	return k, nil
 }

@@ -37,9 +37,9 @@ type Config struct {
 type Ring struct {
 	specs []Spec
 	store store
-	box   *seal.Box
 	clock func() time.Time
-	slow  *pool
+
+	keeper keeper // nil on a node without the signing master key
 
 	changing sync.Mutex // held from reading the store to replacing the snapshot
 	seen     []Key      // what the store had at the last look
@@ -54,7 +54,10 @@ func New(c Config) (*Ring, error) {
 	if err := validateAll(c.Specs); err != nil {
 		return nil, err
 	}
-	r := &Ring{specs: slices.Clone(c.Specs), store: c.Store, box: c.Box, clock: c.Clock, slow: newPool()}
+	r := &Ring{specs: slices.Clone(c.Specs), store: c.Store, clock: c.Clock}
+	if c.Box != nil {
+		r.keeper = &safe{box: c.Box, slow: newPool()}
+	}
 	if r.clock == nil {
 		r.clock = time.Now
 	}
@@ -84,7 +87,7 @@ func (r *Ring) load(ctx context.Context) error {
 	}
 	next := newSnapshot(stored)
 	next.base = old.base + uint64(len(old.ends)) + 1
-	if err := r.openSigners(next, old); err != nil {
+	if err := r.openSigners(ctx, next, old); err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}
 	r.current.Store(next)

@@ -48,18 +48,18 @@ func (r *Ring) change(ctx context.Context, edit func(*plan) error) error {
 // The first ones sign at once, since there are no older ones that verifiers would
 // have known.
 func (r *Ring) Ensure(ctx context.Context) error {
-	return r.change(ctx, func(p *plan) error { return r.each(p, r.ensure) })
+	return r.change(ctx, func(p *plan) error { return r.each(ctx, p, r.ensure) })
 }
 
 // RotateDue rotates what is so old that its successor must be published now, and
 // does what Ensure does. Call it every now and then.
 func (r *Ring) RotateDue(ctx context.Context) error {
 	return r.change(ctx, func(p *plan) error {
-		return r.each(p, func(p *plan, spec *Spec, alg jose.Algorithm) error {
-			if err := r.ensure(p, spec, alg); err != nil {
+		return r.each(ctx, p, func(ctx context.Context, p *plan, spec *Spec, alg jose.Algorithm) error {
+			if err := r.ensure(ctx, p, spec, alg); err != nil {
 				return err
 			}
-			return r.replace(p, spec, alg, p.due(spec, alg), p.now.Add(spec.PublishAhead))
+			return r.replace(ctx, p, spec, alg, p.due(spec, alg), p.now.Add(spec.PublishAhead))
 		})
 	})
 }
@@ -89,7 +89,7 @@ func (r *Ring) Rotate(ctx context.Context, name SetName, o RotateOptions) error 
 	}
 	return r.change(ctx, func(p *plan) error {
 		for _, alg := range algorithms {
-			if err := r.rotate(p, spec, alg, o.Now); err != nil {
+			if err := r.rotate(ctx, p, spec, alg, o.Now); err != nil {
 				return err
 			}
 		}
@@ -139,18 +139,18 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 			return nil
 		}
 		p.heal(spec, alg)
-		if r.box == nil {
+		if r.keeper == nil {
 			return nil
 		}
-		return r.ensure(p, spec, alg)
+		return r.ensure(ctx, p, spec, alg)
 	})
 }
 
 // each calls do for every algorithm of every set, until one fails.
-func (r *Ring) each(p *plan, do func(*plan, *Spec, jose.Algorithm) error) error {
+func (r *Ring) each(ctx context.Context, p *plan, do func(context.Context, *plan, *Spec, jose.Algorithm) error) error {
 	for i := range r.specs {
 		for _, alg := range r.specs[i].Algorithms {
-			if err := do(p, &r.specs[i], alg); err != nil {
+			if err := do(ctx, p, &r.specs[i], alg); err != nil {
 				return err
 			}
 		}
@@ -159,13 +159,13 @@ func (r *Ring) each(p *plan, do func(*plan, *Spec, jose.Algorithm) error) error 
 }
 
 // ensure makes the keys that lack. Where others sign meanwhile they are published ahead.
-func (r *Ring) ensure(p *plan, spec *Spec, alg jose.Algorithm) error {
+func (r *Ring) ensure(ctx context.Context, p *plan, spec *Spec, alg jose.Algorithm) error {
 	start := p.now
 	if len(p.in(Active, spec.Name, alg)) > 0 {
 		start = start.Add(spec.PublishAhead)
 	}
 	for range spec.Active - p.lasting(spec.Name, alg) {
-		if err := r.generate(p, spec, alg, start); err != nil {
+		if err := r.generate(ctx, p, spec, alg, start); err != nil {
 			return err
 		}
 	}
@@ -173,9 +173,9 @@ func (r *Ring) ensure(p *plan, spec *Spec, alg jose.Algorithm) error {
 }
 
 // replace makes n keys that start then, and lets the oldest ones stop.
-func (r *Ring) replace(p *plan, spec *Spec, alg jose.Algorithm, n int, start time.Time) error {
+func (r *Ring) replace(ctx context.Context, p *plan, spec *Spec, alg jose.Algorithm, n int, start time.Time) error {
 	for range n {
-		if err := r.generate(p, spec, alg, start); err != nil {
+		if err := r.generate(ctx, p, spec, alg, start); err != nil {
 			return err
 		}
 	}
@@ -185,13 +185,13 @@ func (r *Ring) replace(p *plan, spec *Spec, alg jose.Algorithm, n int, start tim
 	return nil
 }
 
-func (r *Ring) rotate(p *plan, spec *Spec, alg jose.Algorithm, now bool) error {
+func (r *Ring) rotate(ctx context.Context, p *plan, spec *Spec, alg jose.Algorithm, now bool) error {
 	pending := p.in(Pending, spec.Name, alg)
 	switch {
 	case len(pending) == 0 && (now || len(p.in(Active, spec.Name, alg)) == 0):
-		return r.replace(p, spec, alg, 1, p.now)
+		return r.replace(ctx, p, spec, alg, 1, p.now)
 	case len(pending) == 0:
-		return r.replace(p, spec, alg, 1, p.now.Add(spec.PublishAhead))
+		return r.replace(ctx, p, spec, alg, 1, p.now.Add(spec.PublishAhead))
 	case !now:
 		return fault.Newf(fault.Conflict, "key %s of set %s is pending until %s",
 			pending[0].Public.ID(), spec.Name, pending[0].Active.UTC().Format(time.RFC3339))
@@ -213,49 +213,24 @@ func (r *Ring) find(p *plan, kid string) (*Key, *Spec, error) {
 }
 
 // generate adds a new key to the plan.
-func (r *Ring) generate(p *plan, spec *Spec, alg jose.Algorithm, active time.Time) error {
-	if err := r.holdsMaster(); err != nil {
+func (r *Ring) generate(ctx context.Context, p *plan, spec *Spec, alg jose.Algorithm, active time.Time) error {
+	if err := r.signs(); err != nil {
 		return err
 	}
-	private, err := spec.newKey(alg, nextKid(spec, p.keys))
+	public, kept, err := r.keeper.create(ctx, spec, alg, nextKid(spec, p.keys))
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	k := &Key{Set: spec.Name, Public: private.Public(), Created: p.now, Active: active}
-	if k.Sealed, err = r.seal(spec.Name, private); err != nil {
-		return err
-	}
-	p.add(k)
+	p.add(&Key{Set: spec.Name, Public: public, Sealed: kept, Created: p.now, Active: active})
 	return nil
 }
 
-// newKey makes a private key of the set's kind.
-func (s *Spec) newKey(alg jose.Algorithm, kid string) (*jose.Key, error) {
-	if s.RSABits != 0 && alg.RSA() {
-		return jose.GenerateRSA(alg, kid, s.RSABits)
-	}
-	return jose.Generate(alg, kid)
-}
-
-// holdsMaster refuses on a node that cannot seal a private key.
-func (r *Ring) holdsMaster() error {
-	if r.box == nil {
+// signs refuses on a node that cannot keep a private key.
+func (r *Ring) signs() error {
+	if r.keeper == nil {
 		return fault.New(fault.Denied, "this node has no signing master key: run it where the door issue is open")
 	}
 	return nil
-}
-
-// seal is the private key as the store keeps it.
-func (r *Ring) seal(set SetName, private *jose.Key) (string, error) {
-	plain, err := private.MarshalPrivateJWK()
-	if err != nil {
-		return "", fmt.Errorf("write a key: %w", err)
-	}
-	sealed, err := r.box.Seal(purpose(set, private.ID()), plain)
-	if err != nil {
-		return "", fmt.Errorf("seal a key: %w", err)
-	}
-	return sealed, nil
 }
 
 // nextKid numbers on from the highest number that the set ever gave, so that a kid

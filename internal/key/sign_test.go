@@ -40,9 +40,10 @@ func TestSlowSignaturesAreRationed(t *testing.T) {
 		_, err := b.Sign(ctx, "access", alg, "", []byte(`{}`))
 		return err
 	}
-	slots := cap(b.slow.slots)
+	slow := b.keeper.(*safe).slow
+	slots := cap(slow.slots)
 	for range slots {
-		b.must(b.slow.enter(t.Context()))
+		b.must(slow.enter(t.Context()))
 	}
 	b.must(sign(t.Context(), jose.ES256)) // the quick ones are not held up
 
@@ -52,7 +53,7 @@ func TestSlowSignaturesAreRationed(t *testing.T) {
 		t.Errorf("waiting with a cancelled context: error = %v, want %v", err, context.Canceled)
 	}
 
-	waiting := b.slow.limit - int64(slots)
+	waiting := slow.limit - int64(slots)
 	var wg sync.WaitGroup
 	for range waiting {
 		wg.Go(func() {
@@ -61,7 +62,7 @@ func TestSlowSignaturesAreRationed(t *testing.T) {
 			}
 		})
 	}
-	for b.slow.inside.Load() < b.slow.limit {
+	for slow.inside.Load() < slow.limit {
 		select {
 		case <-t.Context().Done():
 			t.Fatal("they never came to wait")
@@ -74,11 +75,11 @@ func TestSlowSignaturesAreRationed(t *testing.T) {
 		t.Errorf("error = %v, want one that says when to retry", err)
 	}
 	for range slots {
-		b.slow.leave()
+		slow.leave()
 	}
 	wg.Wait()
 	b.must(sign(t.Context(), jose.ES384))
-	if n := b.slow.inside.Load(); n != 0 {
+	if n := slow.inside.Load(); n != 0 {
 		t.Errorf("%d are still inside", n)
 	}
 }

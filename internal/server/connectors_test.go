@@ -149,7 +149,7 @@ func (n apiNode) sts(identity, cookie string) int {
 // TestConnectorsInForce changes the file of a connector, and of a group, under a node.
 func TestConnectorsInForce(t *testing.T) {
 	t.Parallel()
-	withAPI(t, "limits: {sts_per_ip: none, sts_per_app: none}\n", func(n apiNode) {
+	withAPI(t, "limits: {sts_per_ip: none, sts_per_app: none, sts_per_identity: none}\n", func(n apiNode) {
 		if got := n.sts("ann", "sid=of-ann"); got != http.StatusOK {
 			t.Fatalf("the API's visitor gets %d", got)
 		}

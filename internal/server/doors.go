@@ -88,10 +88,12 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 	}).Mount(mux)
 	sts.New(sts.Config{
 		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr, Clock: s.core.now,
-		Connector: s.connectors.Connector,
-		PerAddr:   limit.New(c.Limits.STSPerIP, addrsRemembered),
-		PerApp:    limit.New(c.Limits.STSPerApp, appsRemembered),
-		Observe:   func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
+		Connector:   s.connectors.Connector,
+		PerAddr:     limit.New(c.Limits.STSPerIP, addrsRemembered),
+		PerApp:      limit.New(c.Limits.STSPerApp, appsRemembered),
+		PerIdentity: limit.New(c.Limits.STSPerIdentity, usersRemembered),
+		Secure:      httpx.Secure(c.TrustedProxies),
+		Observe:     func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
 	}).Mount(mux)
 	return nil
 }

@@ -34,7 +34,9 @@ type families interface {
 	// used last first.
 	Families(ctx context.Context, subject string, now time.Time, limit int) ([]token.Family, error)
 	RevokeFamily(ctx context.Context, id token.FamilyID, now time.Time) error
-	RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error
+	// RevokeFamiliesOf ends those of a subject, but those that began in the session but, if
+	// that is not empty.
+	RevokeFamiliesOf(ctx context.Context, subject, but string, now time.Time) error
 }
 
 // store is what a [Book] needs.
@@ -195,11 +197,14 @@ func (b *Book) EndOthers(ctx context.Context, s Session) error {
 	if err != nil {
 		return err
 	}
+	if err := b.c.Store.RevokeFamiliesOf(ctx, s.Subject, s.ID, b.c.Clock()); err != nil {
+		return fmt.Errorf("revoke refresh families: %w", err)
+	}
 	for _, o := range slices.DeleteFunc(sessions, func(o Session) bool { return o.ID == s.ID }) {
 		err = errors.Join(err, b.endSession(ctx, o))
 	}
 	for _, f := range slices.DeleteFunc(families, func(f token.Family) bool { return f.Session == s.ID }) {
-		err = errors.Join(err, b.endFamily(ctx, f))
+		err = errors.Join(err, token.End(ctx, b.c.Revocations, f.ID.SignIn(), signedOut))
 	}
 	return err
 }
@@ -210,7 +215,7 @@ func (b *Book) EndAll(ctx context.Context, subject string) error {
 	if err != nil {
 		return err
 	}
-	if err := b.c.Store.RevokeFamiliesOf(ctx, subject, b.c.Clock()); err != nil {
+	if err := b.c.Store.RevokeFamiliesOf(ctx, subject, "", b.c.Clock()); err != nil {
 		return fmt.Errorf("revoke refresh families: %w", err)
 	}
 	for _, s := range sessions {

@@ -3,6 +3,7 @@ package signin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -222,6 +223,26 @@ func TestEnd(t *testing.T) {
 				t.Errorf("Consented() = %t, %v", ok, err)
 			}
 		})
+	}
+}
+
+// TestEndOthersOfMany is of somebody who knows the password, and has signed in more often
+// than are looked at one by one: none of that outlives its change.
+func TestEndOthersOfMany(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	here, _ := d.begin(t, "usr_ada", signin.Session{})
+	const many = 600
+	for i := range many {
+		d.family(t, token.FamilyID(fmt.Sprint("f", i)), "usr_ada", []string{"", "elsewhere"}[i%2])
+	}
+	d.family(t, "f_here", "usr_ada", here.ID)
+	if err := d.EndOthers(t.Context(), here); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{here.ID, token.FamilyID("f_here").SignIn()}
+	if diff := cmp.Diff(want, d.places(t, "usr_ada")); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }
 

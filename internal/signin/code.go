@@ -12,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/token"
 )
@@ -76,12 +77,22 @@ func (b *Book) Redeem(ctx context.Context, r Redemption) (Code, error) {
 		return Code{}, b.replayed(ctx, c)
 	case !b.c.Clock().Before(c.Expires):
 		return Code{}, refuse("has expired")
+	case b.revoked(c):
+		return Code{}, refuse("is of a sign-in that was revoked")
 	case c.RedirectURI != r.RedirectURI:
 		return Code{}, refuse("was sent to another redirect_uri")
 	case !Proves(r.Verifier, c.Challenge):
 		return Code{}, refuse("is not of this code_verifier")
 	}
 	return c, nil
+}
+
+// revoked tells whether a token that was issued when the code was made would be refused
+// now: else what is taken back would come back by the code.
+func (b *Book) revoked(c Code) bool {
+	return b.c.Revocations.Revoked(revocation.Token{
+		SignIn: c.Session, Issuer: b.c.Issuer, Subject: c.Subject, App: string(c.App), IssuedAt: c.Expires.Add(-CodeLife),
+	})
 }
 
 // Use ends a code. For it are given the tokens of the family f or, if that is nil, the
@@ -98,11 +109,16 @@ func (b *Book) Use(ctx context.Context, c Code, t token.Access, f *token.Family)
 	if won {
 		return nil
 	}
-	used, err := b.c.Store.Code(ctx, c.Hash)
-	if err != nil {
+	switch used, err := b.c.Store.Code(ctx, c.Hash); {
+	case fault.KindOf(err) == fault.NotFound:
+		return refuse("is of a session that has ended meanwhile")
+	case err != nil:
 		return fmt.Errorf("find used code: %w", err)
+	case used.Used.IsZero():
+		return refuse("has expired meanwhile")
+	default:
+		return b.replayed(ctx, used)
 	}
-	return b.replayed(ctx, used)
 }
 
 // replayed ends what was given for a code that is shown again: one of the two who have

@@ -70,6 +70,7 @@ func TestRedeemRefuses(t *testing.T) {
 		"the challenge again": func(_ *testing.T, _ *desk, r *signin.Redemption) { r.Verifier = challenge },
 		"no verifier":         func(_ *testing.T, _ *desk, r *signin.Redemption) { r.Verifier = "" },
 		"too late":            func(_ *testing.T, d *desk, _ *signin.Redemption) { d.now = noon.Add(signin.CodeLife) },
+		"revoked since":       func(_ *testing.T, d *desk, _ *signin.Redemption) { d.taken.before = noon.Add(time.Second) },
 		"the session ended": func(t *testing.T, d *desk, _ *signin.Redemption) {
 			t.Helper()
 			if err := d.EndAll(t.Context(), "usr_ada"); err != nil {
@@ -141,6 +142,38 @@ func TestUse(t *testing.T) {
 			d.taken.err = errors.New("disk on fire")
 			if _, err := d.Redeem(t.Context(), r); errors.Is(err, token.ErrGrant) || err == nil {
 				t.Errorf("what was given stays good, and nobody is told: %v", err)
+			}
+		})
+	}
+}
+
+// TestUseTooLate is of a code that was good when it was shown, and is not any more: it
+// was not used before, so that nothing is taken back.
+func TestUseTooLate(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(t *testing.T, d *desk, s signin.Session){
+		"it has expired": func(_ *testing.T, d *desk, _ signin.Session) { d.now = noon.Add(signin.CodeLife) },
+		"the session has ended": func(t *testing.T, d *desk, s signin.Session) {
+			t.Helper()
+			if err := d.store.DeleteSession(t.Context(), s.ID); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := open(t)
+			s, r := d.authorize(t)
+			c, err := d.Redeem(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(t, d, s)
+			if err := d.Use(t.Context(), c, token.Access{ID: s.ID + ".1"}, nil); !errors.Is(err, token.ErrGrant) {
+				t.Errorf("Use() error = %v, want ErrGrant", err)
+			}
+			if len(d.taken.names) > 0 {
+				t.Errorf("taken back: %q", d.taken.names)
 			}
 		})
 	}

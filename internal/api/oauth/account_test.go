@@ -288,6 +288,7 @@ func TestLogout(t *testing.T) {
 		"by a broken one":         {"id_token_hint=x&post_logout_redirect_uri=" + shopBack, ""},
 		"to another address":      {"client_id=app_shop&post_logout_redirect_uri=https://evil.example/", ""},
 		"of no app":               {"post_logout_redirect_uri=" + shopBack, ""},
+		"of an app and another":   {"client_id=app_own&id_token_hint=" + hintOf("usr_ada") + "&post_logout_redirect_uri=https://own.example/back", ""},
 		"of a disabled one":       {"client_id=app_off&post_logout_redirect_uri=" + shopBack, ""},
 		"broken":                  {"%zz", ""},
 	} {

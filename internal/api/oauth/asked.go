@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
@@ -89,7 +91,7 @@ var unsupported = [...][2]string{
 func (q *asked) read() error {
 	for name, values := range q.query {
 		if len(values) > 1 {
-			return &denied{"invalid_request", name + " is given twice"}
+			return &denied{"invalid_request", called(name) + " is given twice"}
 		}
 	}
 	for _, u := range unsupported {
@@ -115,8 +117,8 @@ func (q *asked) read() error {
 		return &denied{"invalid_request", "code_challenge_method must be S256"}
 	case !signin.ValidChallenge(q.challenge):
 		return &denied{"invalid_request", "code_challenge must be the base64url of a SHA-256"}
-	case len(q.nonce) > maxNonce:
-		return &denied{"invalid_request", "nonce is too long"}
+	case len(q.nonce) > maxNonce || !utf8.ValidString(q.nonce) || strings.ContainsFunc(q.nonce, unicode.IsControl):
+		return &denied{"invalid_request", "nonce must be at most 512 bytes of UTF-8 without control characters"}
 	}
 	scopes, err := token.ParseScope(q.query.Get("scope"))
 	if err != nil {

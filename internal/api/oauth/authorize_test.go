@@ -80,6 +80,8 @@ func TestAuthorizeRefusedThere(t *testing.T) {
 		"OIDC 6.2 request_uri":                  {asking("request_uri=https://x"), "request_uri_not_supported"},
 		"OIDC 7.2.1 registration":               {asking("registration={}"), "registration_not_supported"},
 		"a long nonce":                          {asking("nonce=" + strings.Repeat("n", 513)), "invalid_request"},
+		"a nonce that no store keeps":           {asking("nonce=a\x00b"), "invalid_request"},
+		"a nonce that is no text":               {asking("nonce=\xff"), "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -274,6 +276,21 @@ func TestForms(t *testing.T) {
 	}
 	for _, path := range []string{"/oauth2/sign-in", "/oauth2/consent", "/account/sign-out", "/account/password", "/oauth2/authorize", "/oauth2/logout"} {
 		sees(t, f.do(t, http.MethodPost, path, `{}`, "Content-Type", "application/json"), http.StatusUnsupportedMediaType, "The content type must be")
+	}
+}
+
+// TestPageSaysNothingOfOthers sends a page what another site would have it say.
+func TestPageSaysNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	const said = "Call 555: your account is blocked. It"
+	w := open(t).form(t, "/oauth2/sign-in", url.Values{said: {"x", "y"}}.Encode())
+	sees(t, w, http.StatusBadRequest, "A parameter is given twice.")
+	if strings.Contains(w.Body.String(), "555") {
+		t.Errorf("%s", w.Body)
+	}
+	_, q := sentTo(t, open(t).visitor(t).get(asking("+"+said+"\"=x", "+"+said+"\"=y")))
+	if got := q.Get("error_description"); got != "a parameter is given twice" { // RFC 6749 §4.1.2.1 has no quotes in it
+		t.Errorf("error_description %q", got)
 	}
 }
 

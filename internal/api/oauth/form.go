@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
@@ -50,6 +51,15 @@ func once(name string, values []string) error {
 	case name == "resource" || name == "audience":
 		return fault.BadField(name, "may be given once")
 	default:
-		return fault.New(fault.Invalid, name+" is given twice")
+		return fault.New(fault.Invalid, called(name)+" is given twice")
 	}
+}
+
+// called is the name of a parameter, if it looks like one. People are not told what else
+// another site may have sent in their name.
+func called(name string) string {
+	if len(name) > 32 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "a parameter"
+	}
+	return name
 }

@@ -32,10 +32,10 @@ func (h *Handler) gone(w http.ResponseWriter, request string) error {
 	if err != nil {
 		q = nil
 	}
-	back := q.Get("post_logout_redirect_uri")
-	_, audience, _ := hinted(q.Get("id_token_hint"))
-	a, ok := h.c.Apps.Find(cmp.Or(app.ID(q.Get("client_id")), audience))
-	if !ok || a.Disabled || !a.Redirects(back) {
+	back, client := q.Get("post_logout_redirect_uri"), app.ID(q.Get("client_id"))
+	_, audience, hint := hinted(q.Get("id_token_hint"))
+	a, ok := h.c.Apps.Find(cmp.Or(client, audience))
+	if !ok || hint && audience != a.ID || a.Disabled || !a.Redirects(back) {
 		return h.render(w, http.StatusOK, "message", page{Heading: english.SignedOut, Link: accountPath, LinkText: english.SignIn})
 	}
 	if state := q.Get("state"); state != "" {

@@ -4,6 +4,7 @@ package sts
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -40,15 +41,17 @@ type verifier interface {
 
 // Config requires all but Connector, Observe and Clock.
 type Config struct {
-	Apps       apps
-	Issuer     issuer
-	Verifier   verifier
-	Connector  func(alias string) (*connector.Client, bool) // that confirms visitors; nil: there are none
-	ClientAddr func(*http.Request) netip.Addr
-	PerAddr    *limit.Limiter                         // all requests of an address
-	PerApp     *limit.Limiter                         // tokens of an app
-	Observe    func(identity app.Identity, err error) // called once per request that named an app; nil: nobody looks
-	Clock      func() time.Time                       // nil: time.Now
+	Apps        apps
+	Issuer      issuer
+	Verifier    verifier
+	Connector   func(alias string) (*connector.Client, bool) // that confirms visitors; nil: there are none
+	ClientAddr  func(*http.Request) netip.Addr
+	PerAddr     *limit.Limiter                         // all requests of an address
+	PerApp      *limit.Limiter                         // tokens of an app
+	PerIdentity *limit.Limiter                         // tokens of an identity of an app
+	Secure      func(*http.Request) bool               // whether it came over HTTPS, or from this machine
+	Observe     func(identity app.Identity, err error) // called once per request that named an app; nil: nobody looks
+	Clock       func() time.Time                       // nil: time.Now
 }
 
 // Handler serves the JWT service.
@@ -118,6 +121,9 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.cors().Unmark(w.Header(), app.ListsOrigin(a.Origins, origin), len(a.Cookies) > 0) // another app's page
+	if a.HTTPSOnly && !h.c.Secure(r) {
+		return fault.New(fault.Denied, "https is required")
+	}
 	v := visit{request: req, app: a, proven: proven, addr: addr, header: r.Header, bearer: bearer(r)}
 	jwt, err := h.issue(r.Context(), v, now)
 	h.c.Observe(a.Identity, err)
@@ -154,6 +160,9 @@ func (h *Handler) issue(ctx context.Context, v visit, now time.Time) (string, er
 	if ok, after := h.c.PerApp.Allow(string(v.app.ID), now); !ok {
 		return "", limited(after)
 	}
+	if len(v.app.Networks) > 0 && !within(v.app.Networks, v.addr) {
+		return "", refused(errors.New("from outside the app's networks"))
+	}
 	if v.audience != "" && !token.ValidSubject(v.audience) {
 		return "", fault.BadField("aud", "must be at most 256 bytes of UTF-8 without control characters")
 	}
@@ -163,6 +172,11 @@ func (h *Handler) issue(ctx context.Context, v visit, now time.Time) (string, er
 	subject, err := h.identify(ctx, v)
 	if err != nil {
 		return "", err
+	}
+	if subject != "" { // who is only claimed to be somebody must not use up their share
+		if ok, after := h.c.PerIdentity.Allow(string(v.app.ID)+"\x00"+subject, now); !ok {
+			return "", limited(after)
+		}
 	}
 	r := token.SessionRequest{App: v.app, Subject: subject, Audience: v.audience}
 	if subject == "" {

@@ -110,10 +110,13 @@ func open(t *testing.T, edit ...func(*Config)) *fixture {
 				ID: "app_net", Identity: app.Trusted, Audience: "https://net.example",
 				TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 			},
-			"app_off": {ID: "app_off", Identity: app.Anonymous, Disabled: true, Origins: []string{"https://off.example"}},
+			"app_near": {ID: "app_near", Identity: app.Token, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+			"app_tls":  {ID: "app_tls", Identity: app.Anonymous, HTTPSOnly: true, Origins: []string{"https://tls.example"}},
+			"app_off":  {ID: "app_off", Identity: app.Anonymous, Disabled: true, Origins: []string{"https://off.example"}},
 		},
 		Issuer: f.clerk, Verifier: f.guard, ClientAddr: httpx.ClientAddr(nil),
-		PerAddr: limit.New(limit.Rate{}, 0), PerApp: limit.New(limit.Rate{}, 0),
+		PerAddr: limit.New(limit.Rate{}, 0), PerApp: limit.New(limit.Rate{}, 0), PerIdentity: limit.New(limit.Rate{}, 0),
+		Secure:  httpx.Secure([]netip.Prefix{netip.MustParsePrefix("192.0.2.80/32")}),
 		Observe: func(_ app.Identity, err error) { f.observed = append(f.observed, err) },
 		Clock:   func() time.Time { return noon },
 	}
@@ -212,6 +215,13 @@ func TestIdentity(t *testing.T) {
 		"trusted app, outside network":   {body: "clientId=app_net&clientSecret=right&identity=ada", from: "192.0.2.1", status: 401},
 		"trusted app, outside, no name":  {body: "clientId=app_net&clientSecret=right", from: "192.0.2.1", status: 200, want: anonymous},
 		"trusted app, forged forwarding": {body: "clientId=app_net&clientSecret=right&identity=ada", from: "192.0.2.1", status: 401},
+
+		"near app, inside":             {body: "clientId=app_near", from: "10.1.2.3", status: 200, want: anonymous},
+		"near app, inside, token":      {body: "clientId=app_near", bearer: "Bearer good", from: "10.1.2.3", status: 200, want: "usr_ada"},
+		"near app, outside":            {body: "clientId=app_near", from: "192.0.2.1", status: 401},
+		"near app, outside, token":     {body: "clientId=app_near", bearer: "Bearer good", from: "192.0.2.1", status: 401},
+		"near app, outside, secret":    {body: "clientId=app_near&clientSecret=right", from: "192.0.2.1", status: 401},
+		"near app, outside, by choice": {body: "clientId=app_near&isAnonymous=true", from: "192.0.2.1", status: 401},
 
 		"unknown app":              {body: "clientId=app_nobody", status: 401},
 		"unknown app, secret":      {body: "clientId=app_nobody&clientSecret=right", status: 401},
@@ -442,4 +452,74 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%q was signed for %q without proof", body, fx.asked.Subject)
 		}
 	})
+}
+
+func TestHTTPSOnly(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		body, from, proto string
+		status            int
+	}{
+		"plain":                         {"clientId=app_tls", "192.0.2.9", "", 403},
+		"plain, right secret":           {"clientId=app_tls&clientSecret=right", "192.0.2.9", "", 403},
+		"plain, another app":            {"clientId=app_anon", "192.0.2.9", "", 200},
+		"of this machine":               {"clientId=app_tls", "127.0.0.1", "", 200},
+		"the proxy says https":          {"clientId=app_tls", "192.0.2.80", "https", 200},
+		"the proxy says http":           {"clientId=app_tls", "192.0.2.80", "http", 403},
+		"somebody says https":           {"clientId=app_tls", "192.0.2.9", "https", 403},
+		"plain, wrong secret: as usual": {"clientId=app_tls&clientSecret=wrong", "192.0.2.9", "", 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			header := []string{"From", tc.from, "Origin", "https://tls.example"}
+			if tc.proto != "" {
+				header = append(header, "X-Forwarded-Proto", tc.proto)
+			}
+			w := f.post(t, form, tc.body, header...)
+			if w.Code != tc.status {
+				t.Fatalf("%d %s, want %d", w.Code, w.Body, tc.status)
+			}
+			if tc.status == http.StatusForbidden && w.Header().Get("Access-Control-Allow-Origin") == "" {
+				t.Error("the app's page cannot read why")
+			}
+			if (f.asked.App != nil) != (tc.status == http.StatusOK) {
+				t.Errorf("signed %+v", f.asked)
+			}
+		})
+	}
+}
+
+// TestLimitPerIdentity: an identity uses up its own share alone, and nobody can who is
+// not believed to be it.
+func TestLimitPerIdentity(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(c *Config) { c.PerIdentity = limit.New(limit.Rate{N: 2, Per: time.Minute}, 16) })
+	ada := "clientId=app_trust&clientSecret=right&identity=ada"
+	for i, tc := range []struct {
+		body   string
+		status int
+	}{
+		{"clientId=app_trust&clientSecret=wrong&identity=ada", 401},
+		{"clientId=app_trust&identity=ada", 401},
+		{"clientId=app_trust&identity=ada", 401},
+		{ada, 200},
+		{ada, 200},
+		{ada, 429},
+		{"clientId=app_trust&clientSecret=right&identity=bob", 200},
+		{"clientId=app_net&clientSecret=right&identity=ada", 200}, // another app's
+		{ada + "&isAnonymous=true", 200},
+		{"clientId=app_anon", 200},
+		{"clientId=app_anon", 200},
+		{"clientId=app_anon", 200},
+		{ada, 429},
+	} {
+		w := f.post(t, form, tc.body, "From", "10.0.0.1")
+		if w.Code != tc.status {
+			t.Errorf("request %d, %s: %d %s, want %d", i, tc.body, w.Code, w.Body, tc.status)
+		}
+		if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") != "60" {
+			t.Errorf("Retry-After = %q, want 60", w.Header().Get("Retry-After"))
+		}
+	}
 }

@@ -76,8 +76,12 @@ func byTrust(v visit) (string, error) {
 		return "", nil
 	case !v.proven:
 		return "", refused(errors.New("identity without the app's secret"))
-	case len(v.app.TrustedNetworks) > 0 && !slices.ContainsFunc(v.app.TrustedNetworks, func(n netip.Prefix) bool { return n.Contains(v.addr) }):
+	case len(v.app.TrustedNetworks) > 0 && !within(v.app.TrustedNetworks, v.addr):
 		return "", refused(errors.New("identity from outside the app's networks"))
 	}
 	return v.identity, nil
+}
+
+func within(networks []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
 }

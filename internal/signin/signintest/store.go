@@ -201,9 +201,9 @@ func (s *Store) RevokeFamily(_ context.Context, id token.FamilyID, now time.Time
 	return s.revoke(now, func(f token.Family) bool { return f.ID == id })
 }
 
-// RevokeFamiliesOf ends all of a subject.
-func (s *Store) RevokeFamiliesOf(_ context.Context, subject string, now time.Time) error {
-	return s.revoke(now, func(f token.Family) bool { return f.Subject == subject })
+// RevokeFamiliesOf ends all of a subject but those of a session.
+func (s *Store) RevokeFamiliesOf(_ context.Context, subject, but string, now time.Time) error {
+	return s.revoke(now, func(f token.Family) bool { return f.Subject == subject && (f.Session == "" || f.Session != but) })
 }
 
 func (s *Store) revoke(now time.Time, match func(token.Family) bool) error {

@@ -122,21 +122,28 @@ func testRevokeFamily(t *testing.T, open Opener) {
 
 func testRevokeFamiliesOf(t *testing.T, open Opener) {
 	s, ctx := open(t), t.Context()
-	one, two, earlier, other := sampleFamily("f1"), sampleFamily("f2"), sampleFamily("f3"), sampleFamily("f4")
-	earlier.Revoked, other.Subject = epoch, "u"
-	families := []*token.Family{&one, &two, &earlier, &other}
+	one, two, earlier, other, without := sampleFamily("f1"), sampleFamily("f2"), sampleFamily("f3"), sampleFamily("f4"), sampleFamily("f5")
+	earlier.Revoked, other.Subject, two.Session, without.Session = epoch, "u", "ses_2", ""
+	families := []*token.Family{&one, &two, &earlier, &other, &without}
 	for _, f := range families {
 		must(t, s.AddFamily(ctx, *f))
 	}
-	must(t, s.RevokeFamiliesOf(ctx, "u1", epoch.Add(time.Second)))
-	must(t, s.RevokeFamiliesOf(ctx, "unknown", epoch))
-	must(t, s.RevokeFamiliesOf(ctx, "", epoch))
-	one.Revoked, two.Revoked = epoch.Add(time.Second), epoch.Add(time.Second)
-	for _, f := range families {
-		got, err := s.Family(ctx, f.ID)
-		must(t, err)
-		wantEqual(t, "family", got, *f)
+	must(t, s.RevokeFamiliesOf(ctx, "u1", "ses_1", epoch.Add(time.Second)))
+	must(t, s.RevokeFamiliesOf(ctx, "unknown", "", epoch))
+	must(t, s.RevokeFamiliesOf(ctx, "", "", epoch))
+	two.Revoked, without.Revoked = epoch.Add(time.Second), epoch.Add(time.Second)
+	check := func() {
+		t.Helper()
+		for _, f := range families {
+			got, err := s.Family(ctx, f.ID)
+			must(t, err)
+			wantEqual(t, "family", got, *f)
+		}
 	}
+	check()
+	must(t, s.RevokeFamiliesOf(ctx, "u1", "", epoch.Add(time.Minute)))
+	one.Revoked = epoch.Add(time.Minute)
+	check()
 }
 
 func testDeleteExpiredFamilies(t *testing.T, open Opener) {

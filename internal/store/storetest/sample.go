@@ -38,6 +38,8 @@ func sampleApp(id app.ID) app.App {
 		ID: id, Name: "The \"shop\" – 店", Disabled: true, Public: true, Created: epoch,
 		Identity:        app.Trusted,
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
+		Networks:        []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		HTTPSOnly:       true,
 		Origins:         []string{"https://shop.example", "https://b.example:8443"},
 		Audience:        "https://chat.example", SessionAlgorithm: jose.HS256, AccessAlgorithm: jose.ES256,
 		Scopes:    []string{"chat", "orders:read"},

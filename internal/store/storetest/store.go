@@ -34,7 +34,7 @@ type Store interface {
 	AddFamily(ctx context.Context, f token.Family) error
 	RotateFamily(ctx context.Context, id token.FamilyID, current, next [32]byte, expires, now time.Time) (bool, error)
 	RevokeFamily(ctx context.Context, id token.FamilyID, now time.Time) error
-	RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error
+	RevokeFamiliesOf(ctx context.Context, subject, but string, now time.Time) error
 	DeleteExpiredFamilies(ctx context.Context, before time.Time) (int, error)
 
 	Chat

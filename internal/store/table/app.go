@@ -23,7 +23,8 @@ func (t *Tables) readApps(ctx context.Context, q Querier, what string, id app.ID
 	apps, err := collect(ctx, t, q, what, scanApp, `
 		SELECT id, name, disabled, created, identity, trusted_networks, origins, audience,
 			session_algorithm, access_algorithm, scopes, public, connector, cookies,
-			claims, grants, redirect_uris, first_party, user_scopes, audiences, targets, keys
+			claims, grants, redirect_uris, first_party, user_scopes, audiences, targets, keys,
+			networks, https_only
 		FROM apps WHERE ?1 = '' OR id = ?1 ORDER BY created, id`, string(id))
 	if err != nil {
 		return nil, err
@@ -50,7 +51,8 @@ func scanApp(r Rows) (a app.App, err error) {
 		&a.SessionAlgorithm, &a.AccessAlgorithm, (*List[string])(&a.Scopes), &a.Public,
 		&a.Connector, (*List[string])(&a.Cookies),
 		&a.Claims, (*List[app.Grant])(&a.Grants), (*List[string])(&a.RedirectURIs), &a.FirstParty,
-		(*List[string])(&a.UserScopes), (*List[string])(&a.Audiences), (*List[string])(&a.Targets), (*List[app.Key])(&a.Keys))
+		(*List[string])(&a.UserScopes), (*List[string])(&a.Audiences), (*List[string])(&a.Targets), (*List[app.Key])(&a.Keys),
+		(*List[netip.Prefix])(&a.Networks), &a.HTTPSOnly)
 	return a, err
 }
 
@@ -71,8 +73,9 @@ func (t *Tables) AddApp(ctx context.Context, a app.App) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO apps (name, disabled, created, identity, trusted_networks, origins, audience,
 				session_algorithm, access_algorithm, scopes, public, connector, cookies,
-				claims, grants, redirect_uris, first_party, user_scopes, audiences, targets, keys, id)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
+				claims, grants, redirect_uris, first_party, user_scopes, audiences, targets, keys,
+				networks, https_only, id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, appColumns(&a)...)
 		if _, there := t.db.Taken(err); there {
 			return fault.Newf(fault.Conflict, "app %s exists already", a.ID)
 		}
@@ -103,7 +106,7 @@ func (t *Tables) EditApp(ctx context.Context, id app.ID, edit func(*app.App) err
 			UPDATE apps SET name = ?, disabled = ?, created = ?, identity = ?, trusted_networks = ?, origins = ?,
 				audience = ?, session_algorithm = ?, access_algorithm = ?, scopes = ?, public = ?,
 				connector = ?, cookies = ?, claims = ?, grants = ?, redirect_uris = ?, first_party = ?,
-				user_scopes = ?, audiences = ?, targets = ?, keys = ? WHERE id = ?`, appColumns(a)...)
+				user_scopes = ?, audiences = ?, targets = ?, keys = ?, networks = ?, https_only = ? WHERE id = ?`, appColumns(a)...)
 		if err != nil {
 			return err
 		}
@@ -119,7 +122,8 @@ func appColumns(a *app.App) []any {
 		a.SessionAlgorithm, a.AccessAlgorithm, List[string](a.Scopes), a.Public,
 		a.Connector, List[string](a.Cookies),
 		a.Claims, List[app.Grant](a.Grants), List[string](a.RedirectURIs), a.FirstParty,
-		List[string](a.UserScopes), List[string](a.Audiences), List[string](a.Targets), List[app.Key](a.Keys), a.ID,
+		List[string](a.UserScopes), List[string](a.Audiences), List[string](a.Targets), List[app.Key](a.Keys),
+		List[netip.Prefix](a.Networks), a.HTTPSOnly, a.ID,
 	}
 }
 

@@ -79,11 +79,13 @@ func (t *Tables) RevokeFamily(ctx context.Context, id token.FamilyID, now time.T
 	})
 }
 
-// RevokeFamiliesOf ends all families of a subject, as [Tables.RevokeFamily] does one.
-func (t *Tables) RevokeFamiliesOf(ctx context.Context, subject string, now time.Time) error {
+// RevokeFamiliesOf ends all families of a subject, as [Tables.RevokeFamily] does one, but
+// those that began in the session but, if that is not empty.
+func (t *Tables) RevokeFamiliesOf(ctx context.Context, subject, but string, now time.Time) error {
 	return t.db.Write(ctx, "revoke families", func(ctx context.Context, tx Tx) error {
 		_, err := tx.ExecContext(ctx,
-			`UPDATE families SET revoked = ? WHERE subject = ? AND revoked IS NULL`, Stamp(now), subject)
+			`UPDATE families SET revoked = ? WHERE subject = ? AND revoked IS NULL AND (session = '' OR session <> ?)`,
+			Stamp(now), subject, but)
 		return err
 	})
 }

@@ -43,7 +43,9 @@ CREATE TABLE apps (
     user_scopes       TEXT    NOT NULL,
     audiences         TEXT    NOT NULL, -- that it answers for
     targets           TEXT    NOT NULL, -- that it may ask tokens for
-    keys              TEXT    NOT NULL  -- public ones, and where more are
+    keys              TEXT    NOT NULL, -- public ones, and where more are
+    networks          TEXT    NOT NULL, -- where its session tokens may be asked for from; empty: anywhere
+    https_only        BOOLEAN NOT NULL
 );
 
 CREATE TABLE app_secrets (
