@@ -70,12 +70,12 @@ func RemoteKeys(c RemoteConfig) (*Remote, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("remote keys need an Issuer")
 	}
-	from := c.URL
+	from, field := c.URL, "URL"
 	if from == "" {
-		from = c.Issuer
+		from, field = c.Issuer, "Issuer"
 	}
 	if u, err := remoteURL(from); err != nil {
-		return nil, fmt.Errorf("remote keys: %w", err)
+		return nil, fmt.Errorf("remote keys: %s: %w", field, err)
 	} else if c.URL == "" && (u.RawQuery != "" || u.ForceQuery || u.Fragment != "") {
 		return nil, errors.New("remote keys: an issuer has no query and no fragment")
 	}

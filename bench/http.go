@@ -7,8 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -140,50 +138,6 @@ func signAll(key *jose.Key, n int, claims func(i int) string) ([]string, error) 
 		})
 	}
 	return tokens, g.Wait()
-}
-
-// issueGroup measures client_credentials over HTTP, beside a handler that only reads
-// the form, signs and answers.
-func issueGroup() group {
-	return group{[]string{"issue/es256"}, func(ctx context.Context, report func(Result)) error {
-		return withDir(func(dir string) error { return measureIssue(ctx, dir, report) })
-	}}
-}
-
-func measureIssue(ctx context.Context, dir string, report func(Result)) error {
-	ref, err := startChild(ctx, "signer")
-	if err != nil {
-		return err
-	}
-	defer ref.stop()
-	n, err := startNode(ctx, dir, "")
-	if err != nil {
-		return err
-	}
-	defer n.stop()
-	out, err := n.carnet(ctx, "apps", "add", "bench", "--json")
-	if err != nil {
-		return err
-	}
-	var app struct {
-		ID     string `json:"client_id"`
-		Secret string `json:"client_secret"`
-	}
-	if err := json.Unmarshal([]byte(out), &app); err != nil {
-		return fmt.Errorf("carnet apps add: %w", err)
-	}
-	req := request("POST", "/oauth2/token", "grant_type=client_credentials",
-		"Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(app.ID+":"+app.Secret)),
-		"Content-Type", "application/x-www-form-urlencoded")
-	if err := settle(ctx, n.public, req); err != nil { // the node has to notice the new app
-		return err
-	}
-	ours, reference, err := ratesInTurn(ctx, n.public, ref.addr, req)
-	if err != nil {
-		return err
-	}
-	report(atLeast("issue/es256", "req/s", ours, reference, 0.8))
-	return nil
 }
 
 // settle waits until the request is answered 200.

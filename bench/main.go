@@ -57,7 +57,7 @@ func run(ctx context.Context, only, out string) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	var results []Result
-	for _, g := range []group{cryptoGroup(), cacheGroup(), limiterGroup(), sharedGroup(), gatewayGroup(), rivalsGroup(), millionGroup(), legacyGroup(), postgresLegacyGroup(), issueGroup(), registerGroup(), appendGroup(), postgresGroup(), gateGroup(), burstGroup(), callsGroup(), socketGroup(), webhookGroup(), clusterGroup(), restartGroup()} {
+	for _, g := range []group{cryptoGroup(), cacheGroup(), limiterGroup(), sharedGroup(), gatewayGroup(), rivalsGroup(), millionGroup(), legacyGroup(), postgresLegacyGroup(), tokenGroup(), signInGroup(), registerGroup(), appendGroup(), postgresGroup(), gateGroup(), burstGroup(), callsGroup(), socketGroup(), webhookGroup(), clusterGroup(), restartGroup()} {
 		if !slices.ContainsFunc(g.names, pattern.MatchString) {
 			continue
 		}

@@ -19,12 +19,12 @@ import (
 
 const (
 	rotations    = 10
-	publishAhead = 700 * time.Millisecond
+	publishAhead = time.Second
 	tokenLife    = 4 * time.Second // and for how long a key that has stopped signing verifies
 	overlap      = 2 * time.Second // of an app's secrets
-	// fresh is how old a verifier's keys may be: it and a node's poll of the store fit
-	// into publishAhead more than once.
-	fresh = publishAhead / 3
+	// fresh is how old a verifier's keys may be: it and a node's poll of the store, late as
+	// it may be on a busy machine, fit into publishAhead.
+	fresh = publishAhead / 5
 )
 
 // rotating is traffic through an issuing and an admitting node whose keys and secrets rotate.

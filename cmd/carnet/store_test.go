@@ -58,7 +58,7 @@ func TestStoreCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := "sqlite://" + filepath.Join(n.data, "carnet.db")
-	if out, code := n.command("store", "copy", from, to); code != 5 || !strings.Contains(out, "another process has") {
+	if out, code := n.command("store", "copy", from, to); code != 5 || !strings.Contains(out, "another process has") || !strings.Contains(out, "--live") {
 		t.Errorf("a store that a node serves from is copied: code %d, %s", code, out)
 	}
 	if out, code := n.command("store", "status"); code != 0 || !strings.Contains(out, "open    another process\n") {

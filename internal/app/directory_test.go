@@ -171,7 +171,7 @@ func TestPublicAppHasNoSecret(t *testing.T) {
 			t.Errorf("Authenticate() error = %v, want unauthenticated", err)
 		}
 	}
-	if _, err := f.Rotate(t.Context(), a.ID, 0); fault.KindOf(err) != fault.Conflict || len(f.store.apps[a.ID].Secrets) != 0 {
+	if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{}); fault.KindOf(err) != fault.Conflict || len(f.store.apps[a.ID].Secrets) != 0 {
 		t.Errorf("Rotate() error = %v, want a conflict and no secret", err)
 	}
 }
@@ -344,7 +344,7 @@ func TestChangesOfOthersAreKept(t *testing.T) {
 	changed := f.store.apps[a.ID]
 	changed.Disabled = true
 	f.store.apps[a.ID] = changed
-	if _, err := f.Rotate(t.Context(), a.ID, time.Hour); err != nil {
+	if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if !f.store.apps[a.ID].Disabled {

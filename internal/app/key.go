@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -54,8 +56,11 @@ func NewKey(alg jose.Algorithm, id string, data []byte) (Key, error) {
 }
 
 func readKey(alg jose.Algorithm, id string, data []byte) (*jose.Key, error) {
-	if alg != "" {
+	switch {
+	case alg != "":
 		return jose.ParsePEM(alg, id, data)
+	case !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")):
+		return nil, errors.New("must be a JWK, or PEM with alg, such as ES256")
 	}
 	k, err := jose.ParseJWK(data)
 	if err != nil || id == "" {

@@ -30,34 +30,45 @@ func (s *Secret) ended(now time.Time) bool {
 	return !s.NotAfter.IsZero() && !now.Before(s.NotAfter)
 }
 
-// Rotate gives the app a new secret, good at once, and ends the others after
-// overlap. The secret is returned here and never again.
-func (d *Directory) Rotate(ctx context.Context, id ID, overlap time.Duration) (secret.Bytes, error) {
-	if overlap < 0 {
-		return secret.Bytes{}, fault.BadField("overlap", "must not be negative")
+// RotateOptions are the choices of a rotation. The zero value ends the old secrets at once,
+// and the new one never.
+type RotateOptions struct {
+	Overlap time.Duration // how long the old secrets stay good
+	Life    time.Duration // of the new secret, longer than Overlap; 0: no end
+}
+
+func (o RotateOptions) validate() error {
+	switch {
+	case o.Overlap < 0:
+		return fault.BadField("overlap", "must not be negative")
+	case o.Life < 0 || o.Life > 0 && o.Life <= o.Overlap:
+		return fault.BadField("life", "must be 0s (no end) or longer than overlap")
 	}
+	return nil
+}
+
+// end is when a secret that is made at now ends.
+func (o RotateOptions) end(now time.Time) time.Time {
+	if o.Life == 0 {
+		return time.Time{}
+	}
+	return now.Add(o.Life)
+}
+
+// Rotate gives the app a new secret, good at once, and ends the others. The secret is
+// returned here and never again.
+func (d *Directory) Rotate(ctx context.Context, id ID, o RotateOptions) (secret.Bytes, error) {
 	var plain secret.Bytes
 	err := d.edit(ctx, id, func(a *App) error {
-		if a.Public {
-			return fault.Newf(fault.Conflict, "app %s is public: it has no secret", id)
-		}
 		now := d.clock()
-		end := now.Add(overlap)
-		for i := range a.Secrets {
-			if s := &a.Secrets[i]; s.NotAfter.IsZero() || s.NotAfter.After(end) {
-				s.NotAfter = end
-			}
-		}
-		a.Secrets = slices.DeleteFunc(a.Secrets, func(s Secret) bool { return s.ended(now) })
-		if len(a.Secrets) >= maxSecrets {
-			return fault.Newf(fault.Conflict,
-				"app %s has %d valid secrets, the most there may be: let one end, or rotate with no overlap", id, maxSecrets)
+		if err := a.makeRoom(now, o); err != nil {
+			return err
 		}
 		s, fresh, err := d.newSecret(a, now)
 		if err != nil {
 			return err
 		}
-		plain = fresh
+		s.NotAfter, plain = o.end(now), fresh
 		a.Secrets = append(a.Secrets, s)
 		return nil
 	})
@@ -65,6 +76,44 @@ func (d *Directory) Rotate(ctx context.Context, id ID, overlap time.Duration) (s
 		return secret.Bytes{}, err
 	}
 	return plain, nil
+}
+
+// Rotation returns the secrets that the app would have after a Rotate, the new one last
+// and without an ID. It changes nothing, and refuses what Rotate would refuse.
+func (d *Directory) Rotation(id ID, o RotateOptions) ([]Secret, error) {
+	a, ok := d.Find(id)
+	if !ok {
+		return nil, fault.Newf(fault.NotFound, "there is no app %q", id)
+	}
+	then, now := *a, d.clock()
+	then.Secrets = slices.Clone(a.Secrets)
+	if err := then.makeRoom(now, o); err != nil {
+		return nil, err
+	}
+	return append(then.Secrets, Secret{NotBefore: now, NotAfter: o.end(now)}), nil
+}
+
+// makeRoom ends the secrets after the overlap, and drops those that have ended, so that there
+// is room for another.
+func (a *App) makeRoom(now time.Time, o RotateOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if a.Public {
+		return fault.Newf(fault.Conflict, "app %s is public: it has no secret", a.ID)
+	}
+	end := now.Add(o.Overlap)
+	for i := range a.Secrets {
+		if s := &a.Secrets[i]; s.NotAfter.IsZero() || s.NotAfter.After(end) {
+			s.NotAfter = end
+		}
+	}
+	a.Secrets = slices.DeleteFunc(a.Secrets, func(s Secret) bool { return s.ended(now) })
+	if len(a.Secrets) >= maxSecrets {
+		return fault.Newf(fault.Conflict,
+			"app %s has %d valid secrets, the most there may be: let one end, or rotate with no overlap", a.ID, maxSecrets)
+	}
+	return nil
 }
 
 // newSecret makes a secret of a from now on. Only one that signs is kept in a

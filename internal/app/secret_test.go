@@ -14,7 +14,7 @@ func TestRotate(t *testing.T) {
 	f := open(t)
 	a, first := f.add(t, Registration{})
 	f.now = noon.Add(time.Hour)
-	second, err := f.Rotate(t.Context(), a.ID, 10*time.Minute)
+	second, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: 10 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestRotateWithoutOverlapEndsAllOthers(t *testing.T) {
 	a, _ := f.add(t, Registration{})
 	for i := range 20 {
 		f.now = f.now.Add(time.Second)
-		if _, err := f.Rotate(t.Context(), a.ID, 0); err != nil {
+		if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{}); err != nil {
 			t.Fatalf("rotation %d: %v", i, err)
 		}
 	}
@@ -56,7 +56,7 @@ func TestRotateDoesNotLengthenALife(t *testing.T) {
 	f := open(t)
 	a, first := f.add(t, Registration{})
 	for _, overlap := range []time.Duration{time.Minute, time.Hour} {
-		if _, err := f.Rotate(t.Context(), a.ID, overlap); err != nil {
+		if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: overlap}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,19 +69,62 @@ func TestRotateRefuses(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	a, _ := f.add(t, Registration{})
-	if _, err := f.Rotate(t.Context(), a.ID, -1); fault.KindOf(err) != fault.Invalid {
+	if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: -1}); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("negative overlap: %v", err)
 	}
-	if _, err := f.Rotate(t.Context(), "app_nobody", 0); fault.KindOf(err) != fault.NotFound {
+	if _, err := f.Rotate(t.Context(), "app_nobody", RotateOptions{}); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("unknown app: %v", err)
 	}
 	for range maxSecrets - 1 {
-		if _, err := f.Rotate(t.Context(), a.ID, time.Hour); err != nil {
+		if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.Rotate(t.Context(), a.ID, time.Hour); fault.KindOf(err) != fault.Conflict {
+	if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: time.Hour}); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a secret too many: %v", err)
+	}
+}
+
+// TestRotationTellsOfRotate: what it shows is what Rotate then does.
+func TestRotationTellsOfRotate(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	a, _ := f.add(t, Registration{})
+	for range maxSecrets - 1 {
+		f.now = f.now.Add(time.Minute)
+		shown, err := f.Rotation(a.ID, RotateOptions{Overlap: 3 * time.Hour, Life: 5 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _ := f.Find(a.ID)
+		if n := len(before.Secrets); len(shown) != n+1 {
+			t.Errorf("%d secrets shown where there are %d, want one more", len(shown), n)
+		}
+		if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: 3 * time.Hour, Life: 5 * time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		after, _ := f.Find(a.ID)
+		for i, s := range after.Secrets {
+			got := shown[i]
+			if i < len(shown)-1 && got.ID != s.ID || !got.NotBefore.Equal(s.NotBefore) || !got.NotAfter.Equal(s.NotAfter) {
+				t.Errorf("shown %+v, done %+v", got, s)
+			}
+		}
+	}
+	page, _ := f.add(t, Registration{Public: true})
+	for name, tc := range map[string]struct {
+		id      ID
+		overlap time.Duration
+		want    fault.Kind
+	}{
+		"a secret too many": {a.ID, 3 * time.Hour, fault.Conflict},
+		"negative overlap":  {a.ID, -1, fault.Invalid},
+		"unknown":           {"app_nobody", 0, fault.NotFound},
+		"public":            {page.ID, 0, fault.Conflict},
+	} {
+		if _, err := f.Rotation(tc.id, RotateOptions{Overlap: tc.overlap}); fault.KindOf(err) != tc.want {
+			t.Errorf("%s: error = %v, want %v", name, err, tc.want)
+		}
 	}
 }
 
@@ -113,7 +156,7 @@ func TestSigningKeyIsTheNewestValid(t *testing.T) {
 	f := open(t)
 	a, _ := f.add(t, Registration{})
 	f.now = noon.Add(time.Hour)
-	if _, err := f.Rotate(t.Context(), a.ID, time.Hour); err != nil {
+	if _, err := f.Rotate(t.Context(), a.ID, RotateOptions{Overlap: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	found, _ := f.Find(a.ID)

@@ -67,7 +67,7 @@ const (
 const (
 	UserSignIn         Action = "user.sign_in"
 	AppAuthenticate    Action = "app.authenticate"     // when it is refused
-	AppSecretExpiring  Action = "app.secret_expiring"  // once a node and secret
+	AppEnding          Action = "app.ending"           // its last secret or key ends soon; each node, once a day
 	AssertionReplay    Action = "assertion.replay"     // one that was used is shown again
 	CodeReplay         Action = "code.replay"          // an authorization code, too
 	RefreshTokenReplay Action = "refresh_token.replay" // and a refresh token: its family is revoked
@@ -85,7 +85,7 @@ var Actions = []Action{
 	CredentialAdd, CredentialEdit, CredentialRemove, CredentialImport,
 	EntityAdd, EntityEdit, EntityRemove, EntityImport,
 	SecretPut, SecretDelete, RestrictionClear, TurnRetry, TurnDrop, StoreCopy, ConfigReload,
-	UserSignIn, AppAuthenticate, AppSecretExpiring, AssertionReplay, CodeReplay, RefreshTokenReplay, SessionIssue, TokenIssue,
+	UserSignIn, AppAuthenticate, AppEnding, AssertionReplay, CodeReplay, RefreshTokenReplay, SessionIssue, TokenIssue,
 }
 
 // Matching are the actions of a name, or with * at its end of all names that begin so.

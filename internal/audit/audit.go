@@ -82,9 +82,8 @@ type Detail string
 
 // The details.
 const (
-	Command Detail = "command" // of the command line
-	Method  Detail = "method"  // of a request to an Admin API
-	Path    Detail = "path"
+	Command Detail = "command"  // of the command line
+	Of      Detail = "of"       // what the object belongs to
 	Name    Detail = "name"     // what people call the object
 	Scopes  Detail = "scopes"   // all that it has now
 	Key     Detail = "key"      // the id of a key or secret
@@ -94,12 +93,12 @@ const (
 	Rows    Detail = "rows"     // how many were imported or copied
 	Count   Detail = "count"    // how many events are in this entry, if more than one
 	Changed Detail = "changed"  // the members that are other ones, by their names
-	Reason  Detail = "reason"   // the kind of a refusal
+	Reason  Detail = "reason"   // of a refusal its kind, of a revocation what was given
+	By      Detail = "by"       // who said to have done it
 	Grant   Detail = "grant"    // of a token
 	ByApp   Detail = "app"      // for which the actor acts
 	At      Detail = "at"       // when something takes force
 	Place   Detail = "place"    // in which somebody was signed in; none: in all
-	Store   Detail = "store"    // without its password
 	Way     Detail = "identity" // how an app's visitors are believed
 )
 

@@ -46,10 +46,10 @@ const maxWaiting = 1024
 
 // Log writes the audit log. A nil Log writes nothing. Safe for concurrent use.
 type Log struct {
-	c       Config
-	observe func(Action, Outcome)
+	c Config
 
 	mu      sync.Mutex
+	observe func(Action, Outcome)
 	waiting map[event]*noted
 	dropped int64
 }
@@ -79,8 +79,12 @@ func New(c Config) *Log {
 	return &Log{c: c, observe: func(Action, Outcome) {}, waiting: map[event]*noted{}}
 }
 
-// Observe has f called for each entry that is written. Call it before the log is used.
-func (l *Log) Observe(f func(Action, Outcome)) { l.observe = f }
+// Observe has f called for each entry that is written.
+func (l *Log) Observe(f func(Action, Outcome)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.observe = f
+}
 
 // Tokens tells whether issued tokens are to be noted.
 func (l *Log) Tokens() bool { return l != nil && l.c.Tokens }
@@ -92,28 +96,26 @@ func (l *Log) Dropped() int64 {
 	return l.dropped
 }
 
-// Record writes e at once, though the caller may hang up: what it tells has happened. The
-// error says so.
-func (l *Log) Record(ctx context.Context, e Entry) error {
+// Record writes e at once, with the address of a client if there was one. It does so though
+// the caller may hang up: what e tells has happened, and the error says so.
+func (l *Log) Record(ctx context.Context, e Entry, from netip.Addr) error {
 	if l == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	e.Outcome = cmp.Or(e.Outcome, OK)
-	if err := l.write(ctx, l.finish(e)); err != nil {
+	if err := l.write(ctx, l.finish(e, from)); err != nil {
 		return fmt.Errorf("%s was done, and is missing in the audit log: %w", e.Action, err)
 	}
 	return nil
 }
 
-// Note has e written soon, with a client's address. It does not wait.
+// Note has e written soon, with the address of a client if there was one. It does not wait.
 func (l *Log) Note(e Entry, from netip.Addr) {
 	if l == nil {
 		return
 	}
-	e.Address = l.address(from)
-	e = l.finish(e)
+	e = l.finish(e, from)
 	key := event{e.Actor, e.Action, e.Object, e.Outcome, e.Address, e.String()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,8 +194,8 @@ func (n *noted) entry() Entry {
 }
 
 // finish adds what is the log's to tell.
-func (l *Log) finish(e Entry) Entry {
-	e.At, e.Node = l.c.Clock(), l.c.Node
+func (l *Log) finish(e Entry, from netip.Addr) Entry {
+	e.At, e.Node, e.Address, e.Outcome = l.c.Clock(), l.c.Node, l.address(from), cmp.Or(e.Outcome, OK)
 	return e.tidy()
 }
 
@@ -201,6 +203,8 @@ func (l *Log) write(ctx context.Context, entries ...Entry) error {
 	if err := l.c.Store.AddEntries(ctx, entries); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i := range entries {
 		l.observe(entries[i].Action, entries[i].Outcome)
 	}

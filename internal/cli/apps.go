@@ -177,10 +177,10 @@ func (c appsList) Run(s *shell) error {
 			rows = append(rows, row)
 			cells = append(cells, []string{
 				string(a.ID), a.Name, stateWord(a.Disabled), string(a.Identity),
-				strings.Join(a.Scopes, ","), row.Created,
+				strings.Join(a.Scopes, ","), row.Created, moment(a.Ends()),
 			})
 		}
-		return c.print(s.Out, rows, "CLIENT_ID NAME STATE IDENTITY SCOPES CREATED", cells)
+		return c.print(s.Out, rows, "CLIENT_ID NAME STATE IDENTITY SCOPES CREATED ENDS", cells)
 	})
 }
 
@@ -261,13 +261,18 @@ func (c appsSet) Run(s *shell) error {
 type appsRotate struct {
 	ID      app.ID        `arg:"" help:"Client id."`
 	Overlap time.Duration `default:"24h" help:"How long the old secrets stay good."`
+	Life    time.Duration `default:"0s" help:"How long the new secret is good; 0s: without end."`
+	DryRun  bool          `help:"Only show which secrets there would be, and until when."`
 	JSON    bool          `help:"Print JSON."`
 }
 
 // Run prints the new secret.
 func (c appsRotate) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		value, err := core.Apps.Rotate(ctx, c.ID, c.Overlap)
+		if c.DryRun {
+			return c.dryRun(s, core)
+		}
+		value, err := core.Apps.Rotate(ctx, c.ID, app.RotateOptions{Overlap: c.Overlap, Life: c.Life})
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/user"
 	"reflect"
 	"strconv"
@@ -24,7 +25,7 @@ func (s *shell) record(ctx context.Context, core *server.Core, err error, e audi
 	if err != nil {
 		return err
 	}
-	return core.Audit.Record(ctx, s.signed(e))
+	return core.Audit.Record(ctx, s.signed(e), netip.Addr{})
 }
 
 // signed is e with who runs the command, and which one.

@@ -73,6 +73,7 @@ type keysRotate struct {
 	Set       key.SetName    `arg:"" help:"Name of a key set."`
 	Algorithm jose.Algorithm `help:"Only the key of this algorithm; without it, all of the set."`
 	Now       bool           `help:"Sign with the new key at once: verifiers that have not fetched it yet refuse its tokens."`
+	DryRun    bool           `help:"Only show which keys would be made or changed."`
 }
 
 // Help has examples.
@@ -84,7 +85,11 @@ func (keysRotate) Help() string {
 // Run makes the keys.
 func (c keysRotate) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		err := core.Keys.Rotate(ctx, c.Set, key.RotateOptions{Algorithm: c.Algorithm, Now: c.Now})
+		o := key.RotateOptions{Algorithm: c.Algorithm, Now: c.Now}
+		if c.DryRun {
+			return c.dryRun(ctx, s, core, o)
+		}
+		err := core.Keys.Rotate(ctx, c.Set, o)
 		if err := s.record(ctx, core, err, audit.Entry{Action: audit.KeyRotate, Object: string(c.Set)}); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/seal"
 )
 
@@ -135,7 +136,7 @@ func (c tokenOpen) Run(s *shell) error {
 
 type tokenKeygen struct {
 	File string `arg:"" help:"Where the private key goes; it must not be there yet."`
-	Alg  string `enum:"ECDH-ES,ECDH-ES+A256KW,RSA-OAEP-256,dir" default:"ECDH-ES" help:"What it is for: ECDH-ES, ECDH-ES+A256KW, RSA-OAEP-256 or dir."`
+	Alg  string `enum:"ECDH-ES,ECDH-ES+A256KW,RSA-OAEP-256,dir,ES256,EdDSA,RS256" default:"ECDH-ES" help:"What it is for. To seal to: ECDH-ES, ECDH-ES+A256KW, RSA-OAEP-256 or dir; to sign with: ES256, EdDSA or RS256."`
 }
 
 // Help has examples.
@@ -143,17 +144,14 @@ func (tokenKeygen) Help() string {
 	return `The private key is written to the file, as a JWK that nobody else may read. The public one
 is printed; its kid is its thumbprint (RFC 7638). A secret (dir) has no public half.
 
-Example:
-  carnet token keygen bot.jwk > bot.public.jwk`
+Examples:
+  carnet token keygen bot.jwk > bot.public.jwk
+  carnet token keygen app.jwk --alg ES256 > app.public.jwk`
 }
 
 // Run prints the public JWK.
 func (c tokenKeygen) Run(s *shell) error {
-	key, err := seal.Generate(seal.Algorithm(c.Alg))
-	if err != nil {
-		return err
-	}
-	private, err := key.MarshalPrivate()
+	private, public, err := c.generate()
 	if err != nil {
 		return err
 	}
@@ -165,13 +163,34 @@ func (c tokenKeygen) Run(s *shell) error {
 	if closing := f.Close(); err == nil {
 		err = closing
 	}
-	if err != nil || seal.Algorithm(c.Alg) == seal.Direct {
-		return err
-	}
-	public, err := key.MarshalPublic()
-	if err != nil {
+	if err != nil || public == nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.Out, "%s\n", public)
 	return err
+}
+
+// generate makes both halves, as JWKs; public is nil for a secret.
+func (c tokenKeygen) generate() (private, public []byte, err error) {
+	switch c.Alg {
+	case "ES256", "EdDSA", "RS256":
+		key, err := jose.Generate(jose.Algorithm(c.Alg), "")
+		if err != nil {
+			return nil, nil, err
+		}
+		if private, err = key.MarshalPrivateJWK(); err != nil {
+			return nil, nil, err
+		}
+		public, err = key.MarshalJWK()
+		return private, public, err
+	}
+	key, err := seal.Generate(seal.Algorithm(c.Alg))
+	if err != nil {
+		return nil, nil, err
+	}
+	if private, err = key.MarshalPrivate(); err != nil || seal.Algorithm(c.Alg) == seal.Direct {
+		return private, nil, err
+	}
+	public, err = key.MarshalPublic()
+	return private, public, err
 }

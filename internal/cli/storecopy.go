@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -55,6 +56,9 @@ func (c storeCopy) Run(s *shell) (err error) {
 		return fault.New(fault.Invalid, "the two stores must not be the same")
 	}
 	from, err := c.source(s.ctx)
+	if fault.KindOf(err) == fault.Conflict && !c.Live {
+		s.note("stop what has it open, or copy what it has at this moment with --live")
+	}
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
@@ -148,7 +152,7 @@ func (c storeCopy) copy(s *shell, from bulk) (p *transfer.Plan, err error) {
 	}
 	total, _ := p.Total()
 	e := audit.Entry{Action: audit.StoreCopy, Object: config.WithoutPassword(c.From), Details: map[audit.Detail]string{audit.Rows: strconv.FormatInt(total, 10)}}
-	return p, audit.New(audit.Config{Store: copyOf{to}}).Record(s.ctx, s.signed(e))
+	return p, audit.New(audit.Config{Store: copyOf{to}}).Record(s.ctx, s.signed(e), netip.Addr{})
 }
 
 // copyOf is a store that no node has open, as the audit log needs it.

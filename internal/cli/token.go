@@ -18,7 +18,7 @@ type tokenCommand struct {
 	Sign    tokenSign    `cmd:"" help:"Sign a token with a key of your own."`
 	Seal    tokenSeal    `cmd:"" help:"Encrypt standard input to a key."`
 	Open    tokenOpen    `cmd:"" help:"Decrypt what was sealed to a key of your own."`
-	Keygen  tokenKeygen  `cmd:"" help:"Make a key to seal to."`
+	Keygen  tokenKeygen  `cmd:"" help:"Make a key to seal to, or to sign with."`
 	Explain tokenExplain `cmd:"" help:"Tell which check of which route refuses a token, and why."`
 }
 

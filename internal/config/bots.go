@@ -96,6 +96,8 @@ const (
 	HookOffline = "user.offline"
 )
 
+var botTypes = []string{"echo", "menu", "webhook", "openai"}
+
 func (c *Chat) complete() {
 	for name, b := range c.Bots {
 		b.Type = cmp.Or(b.Type, string(name))
@@ -149,7 +151,7 @@ func (v *validator) bot(path string, b *Bot) {
 		{"hooks", len(b.Hooks) > 0, "webhook"},
 		{"encryption_key", b.EncryptionKey != "", "webhook"},
 	} {
-		if m.set && !slices.Contains(strings.Fields(m.types), b.Type) {
+		if m.set && slices.Contains(botTypes, b.Type) && !slices.Contains(strings.Fields(m.types), b.Type) {
 			bad(m.name, "is not for a bot of the type %s", b.Type)
 		}
 	}
@@ -166,12 +168,11 @@ func (v *validator) bot(path string, b *Bot) {
 			bad("model", "is needed: the name of a model that url serves")
 		}
 	default:
-		types := []string{"echo", "menu", "webhook", "openai"}
 		if path == "chat.bots."+b.Type { // it was left out
-			v.bad(path, "needs a type: %s%s", oneOf(types), suggest(b.Type, types))
+			v.bad(path, "needs a type: %s%s", oneOf(botTypes), suggest(b.Type, botTypes))
 			return
 		}
-		bad("type", "must be %s%s", oneOf(types), suggest(b.Type, types))
+		bad("type", "must be %s%s", oneOf(botTypes), suggest(b.Type, botTypes))
 		return
 	}
 	if u, err := url.Parse(b.URL); err != nil || !absolute(u) || u.Fragment != "" {

@@ -121,6 +121,21 @@ func TestBotsRefused(t *testing.T) {
 	}
 }
 
+func TestBotOfNoTypeIsToldOfItsTypeAlone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ file, want string }{
+		"unknown":  {strings.Replace(webhookBot, "webhook", "webhok", 1), "support.type: must be"},
+		"left out": {strings.Replace(webhookBot, "      type: webhook\n", "", 1), "support: needs a type: echo, menu, webhook or openai"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := loadText(t, tc.file, ""); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Load() = %v, want %q and nothing else", err, tc.want)
+			}
+		})
+	}
+}
+
 func TestBotHeadersAreSecret(t *testing.T) {
 	t.Parallel()
 	c, err := loadText(t, webhookBot+"      headers: {Authorization: hunter2, X-Key: 'srn:vault::default:secret:k'}\n", "")

@@ -27,7 +27,8 @@ func variable(path string) string {
 	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(path))
 }
 
-// readEnv sets members from variables, over what the file said.
+// readEnv sets members from variables, over what the file said. A variable that
+// master_keys names may start as they do.
 func (r *reader) readEnv(environ []string, c *Config) {
 	given := map[string]string{}
 	for _, kv := range environ {
@@ -40,13 +41,17 @@ func (r *reader) readEnv(environ []string, c *Config) {
 		known[variable(l.path)] = l
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		l, ok := known[name]
-		if !ok {
+		if l, ok := known[name]; ok {
+			r.override(l, name, given[name])
+			delete(given, name)
+		}
+	}
+	masterKeys := []string{c.MasterKeys.Signing, c.MasterKeys.Data}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(masterKeys, "env:"+name) {
 			msg := "unknown variable" + suggest(name, append(slices.Sorted(maps.Keys(known)), otherVariables...))
 			r.problems = append(r.problems, &Problem{Source: name, Msg: msg})
-			continue
 		}
-		r.override(l, name, given[name])
 	}
 }
 

@@ -252,6 +252,28 @@ CARNET_TRUSTED_PROXIES: trusted_proxies: each of the list, separated by commas, 
 	}
 }
 
+func TestLoadLeavesTheVariablesOfMasterKeysAlone(t *testing.T) {
+	t.Parallel()
+	const file = "master_keys: {signing: env:CARNET_SIGNING_KEY, data: 'file:data.key'}"
+	for name, tc := range map[string]struct {
+		environ []string
+		want    string // in the error; empty: none
+	}{
+		"named by the file":     {[]string{"CARNET_SIGNING_KEY=x"}, ""},
+		"named by a variable":   {[]string{"CARNET_SIGNING_KEY=x", "CARNET_DATA_KEY=x", "CARNET_MASTER_KEYS_DATA=env:CARNET_DATA_KEY"}, ""},
+		"named by nothing":      {[]string{"CARNET_DATA_KEY=x"}, "CARNET_DATA_KEY: unknown variable"},
+		"named by it no longer": {[]string{"CARNET_SIGNING_KEY=x", "CARNET_MASTER_KEYS_SIGNING=stdin"}, "CARNET_SIGNING_KEY: unknown variable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load([]byte(file), Options{Path: "carnet.yaml", Environ: tc.environ})
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.want)) {
+				t.Errorf("load() error = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
 func TestLoadFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 // and which of them to save.
 type plan struct {
 	now     time.Time
+	sketch  bool // make no private keys: nothing will be saved
 	keys    []*Key
 	changed []*Key
 }

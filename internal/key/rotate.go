@@ -1,6 +1,7 @@
 package key
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -76,6 +77,32 @@ type RotateOptions struct {
 // time, when the oldest one that signs stops. While a key is pending that is a
 // conflict, unless the pending one is to sign at once.
 func (r *Ring) Rotate(ctx context.Context, name SetName, o RotateOptions) error {
+	return r.change(ctx, func(p *plan) error { return r.rotateSet(ctx, p, name, o) })
+}
+
+// NewKid is the kid that [Ring.Rotation] gives a key whose kid would be its thumbprint.
+const NewKid = "new"
+
+// Rotation returns the keys that Rotate would make or change, as they would be. It
+// changes nothing, and refuses what Rotate would refuse.
+func (r *Ring) Rotation(ctx context.Context, name SetName, o RotateOptions) (changed []Key, err error) {
+	err = r.change(ctx, func(p *plan) error {
+		p.sketch = true
+		if err := r.rotateSet(ctx, p, name, o); err != nil {
+			return err
+		}
+		changed = nil
+		for _, k := range p.changed {
+			changed = append(changed, *k)
+		}
+		p.changed = nil
+		return nil
+	})
+	slices.SortFunc(changed, inOrder)
+	return changed, err
+}
+
+func (r *Ring) rotateSet(ctx context.Context, p *plan, name SetName, o RotateOptions) error {
 	spec := r.spec(name)
 	if spec == nil {
 		return fault.Newf(fault.NotFound, "no key set %s", name)
@@ -87,14 +114,12 @@ func (r *Ring) Rotate(ctx context.Context, name SetName, o RotateOptions) error 
 		}
 		algorithms = []jose.Algorithm{o.Algorithm}
 	}
-	return r.change(ctx, func(p *plan) error {
-		for _, alg := range algorithms {
-			if err := r.rotate(ctx, p, spec, alg, o.Now); err != nil {
-				return err
-			}
+	for _, alg := range algorithms {
+		if err := r.rotate(ctx, p, spec, alg, o.Now); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Retire stops a key from signing; it verifies for the set's verification time.
@@ -217,12 +242,25 @@ func (r *Ring) generate(ctx context.Context, p *plan, spec *Spec, alg jose.Algor
 	if err := r.signs(); err != nil {
 		return err
 	}
-	public, kept, err := r.keeper.create(ctx, spec, alg, nextKid(spec, p.keys))
+	create, kid := r.keeper.create, nextKid(spec, p.keys)
+	if p.sketch {
+		create = sketch
+	}
+	public, kept, err := create(ctx, spec, alg, kid)
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
 	p.add(&Key{Set: spec.Name, Public: public, Sealed: kept, Created: p.now, Active: active})
 	return nil
+}
+
+// sketch stands for a keeper's create where the key is only to be shown.
+func sketch(_ context.Context, _ *Spec, alg jose.Algorithm, kid string) (public *jose.Key, kept string, err error) {
+	k, err := jose.Generate(alg, cmp.Or(kid, NewKid))
+	if err != nil {
+		return nil, "", err
+	}
+	return k.Public(), "", nil
 }
 
 // signs refuses on a node that cannot keep a private key.

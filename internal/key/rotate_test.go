@@ -3,6 +3,7 @@ package key
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,4 +242,75 @@ func TestTwoFirstKeys(t *testing.T) {
 	if !slices.ContainsFunc(b.List("access"), func(k Key) bool { return k.Public.ID() == signer && verifies(k.Public, token) }) {
 		t.Error("the nodes sign with different keys")
 	}
+}
+
+// TestRotationTellsOfRotate: what it shows is what Rotate then does, but for the kids of
+// keys that are not made yet.
+func TestRotationTellsOfRotate(t *testing.T) {
+	t.Parallel()
+	numbered := access()
+	numbered.KidPrefix = "k"
+	for name, tc := range map[string]struct {
+		spec Spec
+		o    RotateOptions
+	}{
+		"all":           {access(), RotateOptions{}},
+		"one algorithm": {access(), RotateOptions{Algorithm: jose.EdDSA}},
+		"now":           {access(), RotateOptions{Now: true}},
+		"numbered":      {numbered, RotateOptions{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, tc.spec)
+			b.pass(time.Hour)
+			before := b.List("access")
+			shown, err := b.Rotation(t.Context(), "access", tc.o)
+			b.must(err)
+			if !slices.EqualFunc(before, b.List("access"), Key.Equal) {
+				t.Fatal("it changed something")
+			}
+			b.must(b.Rotate(t.Context(), "access", tc.o))
+			var did []Key
+			for _, k := range b.List("access") {
+				if !slices.ContainsFunc(before, k.Equal) {
+					did = append(did, k)
+				}
+			}
+			type row struct {
+				kid                     string
+				alg                     jose.Algorithm
+				active, retire, expired time.Time
+			}
+			rows := func(keys []Key) (rows []row) {
+				for _, k := range keys {
+					kid := k.Public.ID()
+					if tc.spec.KidPrefix == "" && k.Created.Equal(b.clock()) {
+						kid = NewKid
+					}
+					rows = append(rows, row{kid, k.Public.Algorithm(), k.Active, k.Retire, k.Expire})
+				}
+				slices.SortFunc(rows, func(x, y row) int { return strings.Compare(x.kid+string(x.alg), y.kid+string(y.alg)) })
+				return rows
+			}
+			if got, want := rows(shown), rows(did); len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("Rotation() = %v, want what Rotate did: %v", got, want)
+			}
+		})
+	}
+}
+
+func TestRotationRefusesWhatRotateRefuses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	b.pass(time.Second)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{}))
+	_, err := b.Rotation(t.Context(), "access", RotateOptions{})
+	b.wantKind(err, fault.Conflict)
+	_, err = b.Rotation(t.Context(), "nosuch", RotateOptions{})
+	b.wantKind(err, fault.NotFound)
+	_, err = b.another(nil, access()).Rotation(t.Context(), "access", RotateOptions{Algorithm: jose.RS256})
+	b.wantKind(err, fault.Invalid)
+	c := newBench(t, access())
+	_, err = c.another(nil, access()).Rotation(t.Context(), "access", RotateOptions{})
+	c.wantKind(err, fault.Denied) // no master key
 }

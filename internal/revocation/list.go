@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,6 +85,7 @@ func (l *List) Revoked(t Token) bool {
 	}
 	return c.hits(ByToken, "", t.ID) ||
 		c.hits(ByToken, "", t.SignIn) ||
+		c.origin(t.ID, len(t.SignIn)) ||
 		c.hits(BySubject, t.Issuer, t.Subject) ||
 		c.hits(ByApp, "", t.App) ||
 		c.hits(ByIssuer, "", t.Issuer) ||
@@ -103,6 +105,25 @@ type check struct {
 func (c *check) hits(k Kind, issuer, name string) bool {
 	m, ok := c.table.find(k, issuer, name)
 	return ok && c.issued < m.before && c.list.clock().UnixMilli() < m.expires
+}
+
+// maxOrigins is how many tokens are looked at of which one comes: somebody else's ids may
+// have any number of dots.
+const maxOrigins = 8
+
+// origin tells whether an entry names a token that the one of this id was exchanged for,
+// whose own id stands before a dot. What ends within the first bytes is the sign-in's name.
+func (c *check) origin(id string, signIn int) bool {
+	for range maxOrigins {
+		dot := strings.LastIndexByte(id, '.')
+		if dot <= signIn {
+			return false
+		}
+		if id = id[:dot]; c.hits(ByToken, "", id) {
+			return true
+		}
+	}
+	return false
 }
 
 // Add puts a draft in force: on this node when it returns, on the others when they

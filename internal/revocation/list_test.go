@@ -3,6 +3,7 @@ package revocation
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,21 @@ func TestSignIn(t *testing.T) {
 	} {
 		if got := f.Revoked(tc.token); got != tc.want {
 			t.Errorf("%s: revoked %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+// TestPassedOn takes a token back that was exchanged, twice, for others.
+func TestPassedOn(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.add(t, Draft{Target: Target{Kind: ByToken, Name: "s1.a"}})
+	for id, want := range map[string]bool{
+		"s1.a": true, "s1.a.b": true, "s1.a.b.c": true, "s1": false, "s1.b": false, "s1.ab.c": false, "s1.b.s1.a": false, "s1.b.c": false,
+		"s1.a" + strings.Repeat(".x", 1000): false, // nobody passes a token on so often
+	} {
+		if got := f.Revoked(Token{ID: id, SignIn: "s1"}); got != want {
+			t.Errorf("%s: revoked %t, want %t", id, got, want)
 		}
 	}
 }

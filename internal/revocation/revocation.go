@@ -22,7 +22,7 @@ type Kind uint8
 // The kinds. Of [ByToken] and [ByKey] all tokens are meant, of the others those that
 // were issued before the entry's moment.
 const (
-	ByToken      Kind = iota + 1 // the claim jti, or what stands before a dot in it: all of a sign-in's
+	ByToken      Kind = iota + 1 // the claim jti, or what stands before a dot in it: all of a sign-in's, or what the token was exchanged for
 	BySubject                    // the claims iss and sub
 	ByApp                        // the client that the token was issued to
 	ByIssuer                     // the claim iss, or the prefix of a device's

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/egress"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/key"
+	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/token"
 )
 
@@ -49,10 +51,16 @@ func (c *Core) keyFetcher(host string) *http.Client {
 	return egress.New(egress.Config{Host: host, Guard: guard, Connect: keyFetchTime, Conns: 1})
 }
 
-// Subject is who the token was issued to. Every refusal is one fault; the reason is
-// its hidden cause.
-func (a *accessVerifier) Subject(ctx context.Context, accessToken string) (string, error) {
+// Subject is whom the token is about. A session can open conversations: what another app
+// than the session's was given must be good for that. Every refusal is one fault; the
+// reason is its hidden cause.
+func (a *accessVerifier) Subject(ctx context.Context, accessToken string, session app.ID) (string, error) {
 	t, err := a.v.Verify(ctx, accessToken)
+	if err == nil && !t.HasScope(chatScope) {
+		if client := app.ID(revocation.Of(t).App); client != session && client != token.Itself {
+			err = carnet.ErrScope
+		}
+	}
 	if err != nil {
 		return "", fault.Wrap(fault.Unauthenticated, "access token is not valid", err)
 	}

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"log/slog"
+	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +30,18 @@ func (c *Core) audited(ctx context.Context) (end func()) {
 	return func() {
 		stop()
 		writing.Wait()
+	}
+}
+
+// reloaded records a reload of the configuration, whether or not it took force. What it
+// changed is in force even if that cannot be written.
+func (c *Core) reloaded(ctx context.Context, by audit.Actor, changed []string, err error) {
+	err = c.Audit.Record(ctx, audit.Entry{
+		Actor: by, Action: audit.ConfigReload, Outcome: audit.OutcomeOf(err),
+		Details: map[audit.Detail]string{audit.Changed: strings.Join(changed, " ")},
+	}, netip.Addr{})
+	if err != nil {
+		c.log.LogAttrs(ctx, slog.LevelError, "audit log not written", slog.Any("err", err))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/api/kong"
 	"github.com/carnetproject/carnet/internal/gateway"
+	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
@@ -63,5 +64,6 @@ func (s *Server) kongAPI(adminSecret secret.Bytes) http.Handler {
 	return kong.New(kong.Config{
 		Catalog: s.catalog, Registry: s.core.Consumers, Secret: adminSecret, Open: c.Admin.Open(),
 		Version: c.Admin.KongVersion, ShowSecrets: c.Admin.ShowSecrets, Build: build, Ping: s.core.store.Ping,
+		Audit: s.core.Audit, ClientAddr: httpx.ClientAddr(c.TrustedProxies),
 	})
 }

@@ -84,7 +84,7 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 		LoginPerName: limit.New(limit.Rate{N: networksPerUser * c.Limits.LoginPerUser.N, Per: c.Limits.LoginPerUser.Per}, usersRemembered),
 		TokenPerApp:  limit.New(c.Limits.TokenPerApp, appsRemembered),
 		AboutPerApp:  limit.New(c.Limits.AboutPerApp, appsRemembered),
-		Observe:      func(g app.Grant, err error) { s.metrics.TokenAsked(g.Short(), err) },
+		Observe:      func(g app.Grant, err error) { s.metrics.TokenAsked(g.Short(), err) }, Audit: s.core.Audit,
 	}).Mount(mux)
 	sts.New(sts.Config{
 		Apps: s.core.Apps, Issuer: tokens, Verifier: access, ClientAddr: clientAddr, Clock: s.core.now,
@@ -93,7 +93,7 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 		PerApp:      limit.New(c.Limits.STSPerApp, appsRemembered),
 		PerIdentity: limit.New(c.Limits.STSPerIdentity, usersRemembered),
 		Secure:      httpx.Secure(c.TrustedProxies),
-		Observe:     func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) },
+		Observe:     func(_ app.Identity, err error) { s.metrics.TokenAsked("sts", err) }, Audit: s.core.Audit,
 	}).Mount(mux)
 	return nil
 }

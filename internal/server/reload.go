@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/config"
 )
 
@@ -23,6 +24,7 @@ type reloader struct {
 	load    func() (*config.Config, error)
 	apply   func(ctx context.Context, c *config.Config) error
 	observe func(ok bool)
+	record  func(ctx context.Context, by audit.Actor, changed []string, err error)
 	log     *slog.Logger
 
 	mu      sync.Mutex
@@ -32,12 +34,23 @@ type reloader struct {
 
 // Reload reads the configuration and applies what can change while the node runs. Other
 // changes are named in the log; they need a restart.
-func (r *reloader) Reload(ctx context.Context) (err error) {
+func (r *reloader) Reload(ctx context.Context) error {
+	return r.reload(ctx, audit.Actor{Kind: audit.System})
+}
+
+// ReloadByAdmin is Reload as somebody asks for it over the Admin API.
+func (r *reloader) ReloadByAdmin(ctx context.Context) error {
+	return r.reload(ctx, audit.Actor{Kind: audit.Admin, Name: "carnet"})
+}
+
+func (r *reloader) reload(ctx context.Context, by audit.Actor) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen, _ = r.sum()
+	var changed []string
 	defer func() {
 		r.observe(err == nil)
+		r.record(ctx, by, changed, err)
 		if err != nil {
 			r.log.LogAttrs(ctx, slog.LevelError, "configuration not reloaded, the old one stays", slog.Any("err", err))
 		}
@@ -46,6 +59,7 @@ func (r *reloader) Reload(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	changed = r.running.changed(next)
 	if err := r.apply(ctx, next); err != nil {
 		return err
 	}

@@ -179,6 +179,47 @@ func TestRevocationsAreFollowed(t *testing.T) {
 	})
 }
 
+// TestSessionsByAccessToken: the JWT service makes no more of an access token than it is
+// good for. What another app was given for something else opens no conversations.
+func TestSessionsByAccessToken(t *testing.T) {
+	t.Parallel()
+	run(t, load(t, t.TempDir(), ""), func(ctx context.Context, core *Core) error {
+		issuer, err := token.New(token.Config{
+			Issuer: core.Config.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
+			Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users,
+		})
+		if err != nil {
+			return err
+		}
+		verifier, err := newAccessVerifier(core, nil)
+		if err != nil {
+			return err
+		}
+		for name, tc := range map[string]struct {
+			request token.AccessRequest
+			good    bool
+		}{
+			"of Carnet's own sign-in":           {token.AccessRequest{Subject: "usr_1"}, true},
+			"of the app itself":                 {token.AccessRequest{Subject: "usr_1", App: "app_page"}, true},
+			"of another app, for the chat":      {token.AccessRequest{Subject: "usr_1", App: "app_shop", Scope: "orders chat"}, true},
+			"of another app, for something":     {token.AccessRequest{Subject: "usr_1", App: "app_shop", Scope: "orders chats"}, false},
+			"of another app, which is its user": {token.AccessRequest{Subject: "app_shop", App: "app_shop"}, false},
+		} {
+			access, err := issuer.Access(ctx, tc.request)
+			if err != nil {
+				return err
+			}
+			switch subject, err := verifier.Subject(ctx, access.Token, "app_page"); {
+			case tc.good && (err != nil || subject != tc.request.Subject):
+				t.Errorf("%s: %q, %v", name, subject, err)
+			case !tc.good && (fault.KindOf(err) != fault.Unauthenticated || subject != ""):
+				t.Errorf("%s: %q, %v", name, subject, err)
+			}
+		}
+		return nil
+	})
+}
+
 // TestRevokedVisitors: neither the JWT service nor the chat takes a token that was
 // taken back.
 func TestRevokedVisitors(t *testing.T) {
@@ -221,7 +262,7 @@ func TestRevokedVisitors(t *testing.T) {
 			}
 			_, sessionErr := visitors.identify(ctx, session)
 			_, chatErr := visitors.identify(ctx, access.Token)
-			_, stsErr := verifier.Subject(ctx, access.Token)
+			_, stsErr := verifier.Subject(ctx, access.Token, a.ID)
 			if kind(sessionErr) != sessionKind || kind(chatErr) != accessKind || kind(stsErr) != accessKind {
 				t.Errorf("%s: session token %v; access token in the chat %v, in the JWT service %v", when, sessionErr, chatErr, stsErr)
 			}

@@ -38,6 +38,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.core.Secrets.Run(ctx) })
 	if s.core.signs() {
 		g.Go(func() error { return s.core.housekeep(ctx) })
+		g.Go(func() error { return s.core.endings().run(ctx) })
 	}
 	if retention := s.core.Config.Chat.Retention; s.carrier != nil && retention != config.Forever {
 		g.Go(func() error { return retain(ctx, retention.Std(), s.core.now, s.core.log, s.core.store.DeleteMessages) })

@@ -38,6 +38,17 @@ func withLive(b, next *config.Bot) *config.Bot {
 	return &c
 }
 
+// changed names the members, by their keys, that differ.
+func (r running) changed(next *config.Config) (keys []string) {
+	a, b := reflect.ValueOf(r.Config).Elem(), reflect.ValueOf(next).Elem()
+	for i := range a.NumField() {
+		if f := a.Type().Field(i); f.IsExported() && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			keys = append(keys, f.Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
 // fixed names the members, by their keys, that differ and cannot change while the
 // node runs.
 func (r running) fixed(next *config.Config) (keys []string) {

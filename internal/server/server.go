@@ -68,7 +68,9 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 	}
 	s = &Server{core: core, opts: o, metrics: observe.NewMetrics()}
 	s.metrics.Revocations(core.Revocations.Len)
+	s.metrics.Endings(core.endings().ending, core.endings().overdue)
 	core.Secrets.Observe(s.metrics.SecretSought)
+	s.metrics.Audit(core.Audit)
 	if s.traces, err = s.newTraces(); err != nil {
 		return nil, err
 	}
@@ -111,7 +113,7 @@ func NewServer(ctx context.Context, core *Core, o ServeOptions) (s *Server, err 
 	}
 	inForce := *c
 	s.reload = &reloader{
-		path: o.ConfigPath, load: o.Reload, apply: s.applyFile, observe: s.metrics.Reload, log: core.log, running: running{&inForce},
+		path: o.ConfigPath, load: o.Reload, apply: s.applyFile, observe: s.metrics.Reload, record: core.reloaded, log: core.log, running: running{&inForce},
 	}
 	s.reload.seen, _ = s.reload.sum()
 	h, err := s.operatorDoor()
@@ -197,7 +199,7 @@ func (s *Server) operatorDoor() (http.Handler, error) {
 	slices.Sort(sets)
 	mux := http.NewServeMux()
 	mux.Handle("/", s.kongAPI(adminSecret))
-	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.Reload, Revocations: s.core.Revocations, Clock: s.core.now}).Mount(mux)
+	admin.New(admin.Config{Secret: adminSecret, Sets: sets, Keys: s.core.Keys, Reload: s.reload.ReloadByAdmin, Revocations: s.core.Revocations, Audit: s.core.Audit, ClientAddr: httpx.ClientAddr(c.TrustedProxies), Clock: s.core.now}).Mount(mux)
 	door := http.NewServeMux()
 	s.health.Mount(door) // beside the traces, which would fill with what looks at the node all the time
 	door.Handle("GET /metrics", s.metrics.Exposition())

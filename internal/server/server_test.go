@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/key"
@@ -227,7 +228,7 @@ func TestReloadRemembersWhatWaits(t *testing.T) {
 	next.Gateway.Cache = 1 << 20
 	r := &reloader{
 		load: func() (*config.Config, error) { return next, nil }, apply: func(context.Context, *config.Config) error { return nil },
-		observe: func(bool) {}, log: slog.New(slog.NewTextHandler(&log, nil)), running: running{config.Default()},
+		observe: func(bool) {}, record: func(context.Context, audit.Actor, []string, error) {}, log: slog.New(slog.NewTextHandler(&log, nil)), running: running{config.Default()},
 	}
 	for range 2 {
 		log.Reset()

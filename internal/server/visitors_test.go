@@ -54,7 +54,7 @@ func TestVisitors(t *testing.T) {
 			return err
 		}
 		beforeRotation := session(symmetric, "")
-		if _, err := core.Apps.Rotate(ctx, symmetric.ID, time.Minute); err != nil {
+		if _, err := core.Apps.Rotate(ctx, symmetric.ID, app.RotateOptions{Overlap: time.Minute}); err != nil {
 			return err
 		}
 		good := session(asymmetric, "")

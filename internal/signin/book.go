@@ -162,8 +162,8 @@ func (b *Book) of(ctx context.Context, subject string) ([]Session, []token.Famil
 }
 
 // End signs a subject out of one place; out of a browser, also of the apps that they
-// signed in to there. An app is forgotten what the person lets it do. An id that is none
-// of the subject's is [fault.NotFound].
+// signed in to there. An app is forgotten what the person lets it do: also one that is
+// signed in nowhere, by its own id. An id that is none of the subject's is [fault.NotFound].
 func (b *Book) End(ctx context.Context, subject, id string) error {
 	found := false
 	sessions, families, err := b.of(ctx, subject)
@@ -185,7 +185,7 @@ func (b *Book) End(ctx context.Context, subject, id string) error {
 		}
 	}
 	if !found {
-		return fault.New(fault.NotFound, "this sign-in has ended already")
+		return b.withdraw(ctx, subject, app.ID(id))
 	}
 	return err
 }

@@ -133,7 +133,7 @@ func (b *Book) replayed(ctx context.Context, c Code) error {
 	if err = errors.Join(err, token.End(ctx, b.c.Revocations, c.Given, reason)); err != nil {
 		return fmt.Errorf("end what a code was used for: %w", err)
 	}
-	return refuse("was used before: what was given for it is revoked")
+	return fmt.Errorf("%w: %w", refuse("was used before: what was given for it is revoked"), token.ErrReplay)
 }
 
 // Proves tells whether a code verifier is the one of an S256 challenge (RFC 7636 §4.6).

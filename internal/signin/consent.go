@@ -13,9 +13,20 @@ import (
 // consents is what the store does for those who are asked.
 type consents interface {
 	Consent(ctx context.Context, subject string, a app.ID) (Consent, error) // fault.NotFound
+	// Consents returns those of a subject, what they said last first.
+	Consents(ctx context.Context, subject string) ([]Consent, error)
 	// PutConsent keeps c in the place of what the person let the app do before.
 	PutConsent(ctx context.Context, c Consent) error
 	DeleteConsent(ctx context.Context, subject string, a app.ID) error
+}
+
+// Consents returns what a person lets apps do, what they said last first.
+func (b *Book) Consents(ctx context.Context, subject string) ([]Consent, error) {
+	list, err := b.c.Store.Consents(ctx, subject)
+	if err != nil {
+		return nil, fmt.Errorf("list consents: %w", err)
+	}
+	return list, nil
 }
 
 // Consented tells whether a person has let an app have all of a scope.
@@ -54,6 +65,18 @@ func (b *Book) Agree(ctx context.Context, subject string, a app.ID, scope string
 		return fmt.Errorf("keep consent: %w", err)
 	}
 	return nil
+}
+
+// withdraw forgets what a person lets an app do; fault.NotFound if that is nothing.
+func (b *Book) withdraw(ctx context.Context, subject string, a app.ID) error {
+	given, err := b.given(ctx, subject, a)
+	if err != nil {
+		return err
+	}
+	if given == nil {
+		return fault.New(fault.NotFound, "this sign-in has ended already")
+	}
+	return b.forget(ctx, subject, a)
 }
 
 func (b *Book) forget(ctx context.Context, subject string, a app.ID) error {

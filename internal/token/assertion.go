@@ -119,7 +119,7 @@ func (a *Assertions) Use(ctx context.Context, as Assertion) error {
 		return fmt.Errorf("note assertion: %w", err)
 	}
 	if !first {
-		return refuseAssertion(errors.New("it was used before"))
+		return refuseAssertion(ErrReplay)
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
-	"github.com/carnetproject/carnet/internal/revocation"
 )
 
 // MaxActors is how many may act one for the other in one token.
@@ -34,7 +33,7 @@ type Exchange struct {
 
 // Exchange gives a token of the subject's that says who acts for them. It has no more
 // scope than the subject's own, and ends with that one and with the actor's; whoever takes
-// the subject's sign-in back, or their token if it is of none, takes it back, too.
+// the subject's token back, or the sign-in that it is of, takes it back, too.
 func (i *Issuer) Exchange(ctx context.Context, x Exchange) (Access, error) {
 	actor, err := i.actor(x)
 	if err != nil {
@@ -46,17 +45,13 @@ func (i *Issuer) Exchange(ctx context.Context, x Exchange) (Access, error) {
 			return Access{}, err
 		}
 	}
-	origin := revocation.Of(x.Subject)
-	if origin.SignIn == "" {
-		origin.SignIn = origin.ID
-	}
 	expires := earliest(x.Subject, x.Actor)
 	if expires.Sub(i.c.Clock()) < time.Second {
 		return Access{}, refuseExchange("subject_token", "it, or that of the actor, is about to expire")
 	}
 	return i.Access(ctx, AccessRequest{
 		App: x.App.ID, Subject: x.Subject.Subject(), Scope: scope, Audience: x.Audience, Algorithm: x.App.AccessAlgorithm,
-		Actor: actor, Expires: expires, SignIn: origin.SignIn,
+		Actor: actor, Expires: expires, SignIn: x.Subject.ID(),
 	})
 }
 

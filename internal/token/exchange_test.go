@@ -102,7 +102,7 @@ func TestExchange(t *testing.T) {
 		"may by more":        {subject: m{"may_act": m{"sub": "app_9", "acr": "2"}}, field: "subject_token"},
 		"may is no object":   {subject: m{"may_act": []string{"app_9"}}, field: "subject_token"},
 		"may sub no text":    {subject: m{"may_act": m{"sub": 9}}, field: "subject_token"},
-		"of a sign-in":       {subject: m{"jti": "s1.x"}, want: m{"jti": "s1."}},
+		"of a sign-in":       {subject: m{"jti": "s1.x"}, want: m{"jti": "s1.x."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -128,7 +128,7 @@ type AccessRequest struct {
 	Expires   time.Time      // when it ends at the latest; zero: as configured
 	Actor     *Actor         // who acts for Subject; nil: nobody
 	Claims    map[string]any // what else it says; none that it has already
-	SignIn    string         // the sign-in that it comes from, whose end is its end, too: see [End]; may be empty
+	SignIn    string         // the sign-in, or the id of the token, that it comes from, whose end is its end, too: see [End]; may be empty
 }
 
 // Access is an access token and what its receiver needs to know of it.

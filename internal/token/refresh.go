@@ -14,6 +14,9 @@ import (
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
+// ErrReplay is in the chain of the refusal of what was used already: somebody else has it.
+var ErrReplay = errors.New("used before")
+
 // ErrGrant is in the chain of every refusal of a refresh token or a code: OAuth's
 // invalid_grant. Why it was refused is for the log.
 var ErrGrant = errors.New("grant refused")
@@ -166,7 +169,7 @@ func (i *Issuer) reused(ctx context.Context, id FamilyID, now time.Time) error {
 	if err := i.end(context.WithoutCancel(ctx), id, now, "a refresh token was used twice"); err != nil {
 		return err
 	}
-	return refuse("was used before: its family is revoked")
+	return fmt.Errorf("%w: %w", refuse("was used before: its family is revoked"), ErrReplay)
 }
 
 // end ends a family, with its access tokens.

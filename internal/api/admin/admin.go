@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/jose"
@@ -23,13 +25,15 @@ type keys interface {
 	Revoke(ctx context.Context, kid string) error
 }
 
-// Config requires all members but Clock.
+// Config requires all members but Audit, which needs ClientAddr, and Clock.
 type Config struct {
 	Secret      secret.Bytes // what callers show as their bearer token
 	Sets        []key.SetName
 	Keys        keys
 	Revocations revocations
 	Reload      func(ctx context.Context) error // reads the configuration again
+	Audit       *audit.Log                      // of what is changed; nil: none
+	ClientAddr  func(*http.Request) netip.Addr
 	Clock       func() time.Time
 }
 
@@ -109,7 +113,8 @@ func (h *Handler) rotate(w http.ResponseWriter, r *http.Request) error {
 	if now != "" && now != "true" {
 		return fault.BadField("now", `must be "true" or left out`)
 	}
-	if err := h.c.Keys.Rotate(r.Context(), set, key.RotateOptions{Now: now == "true"}); err != nil {
+	err = h.c.Keys.Rotate(r.Context(), set, key.RotateOptions{Now: now == "true"})
+	if err := h.record(r, err, audit.Entry{Action: audit.KeyRotate, Object: string(set)}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -123,7 +128,8 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, k := range h.c.Keys.List(set) {
 		if k.Public.ID() == r.PathValue("id") {
-			if err := h.c.Keys.Revoke(r.Context(), k.Public.ID()); err != nil {
+			err := h.c.Keys.Revoke(r.Context(), k.Public.ID())
+			if err := h.record(r, err, audit.Entry{Action: audit.KeyRevoke, Object: k.Public.ID()}); err != nil {
 				return err
 			}
 			w.WriteHeader(http.StatusNoContent)
@@ -131,6 +137,15 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return fault.Newf(fault.NotFound, "key set %s has no key of that id", set)
+}
+
+// record writes into the audit log what was done, if err, which is that of doing it, is nil.
+func (h *Handler) record(r *http.Request, err error, e audit.Entry) error {
+	if err != nil || h.c.Audit == nil {
+		return err
+	}
+	e.Actor = audit.Actor{Kind: audit.Admin, Name: "carnet"}
+	return h.c.Audit.Record(r.Context(), e, h.c.ClientAddr(r))
 }
 
 func (h *Handler) reload(w http.ResponseWriter, r *http.Request) error {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/revocation"
@@ -142,6 +143,9 @@ func (h *Handler) addRevocation(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	e, err := h.c.Revocations.Add(r.Context(), d)
+	err = h.record(r, err, audit.Entry{Action: audit.RevocationAdd, Object: d.Name, Details: map[audit.Detail]string{
+		audit.Kind: d.Kind.String(), audit.Issuer: d.Issuer, audit.Reason: d.Reason, audit.By: d.By,
+	}})
 	if err != nil {
 		return err
 	}
@@ -155,7 +159,11 @@ func (h *Handler) removeRevocation(w http.ResponseWriter, r *http.Request) error
 	if err != nil || id < 1 {
 		return fault.New(fault.NotFound, "there is no revocation of that id")
 	}
-	if _, err := h.c.Revocations.Remove(r.Context(), id); err != nil {
+	e, err := h.c.Revocations.Remove(r.Context(), id)
+	err = h.record(r, err, audit.Entry{Action: audit.RevocationRemove, Object: e.Name, Details: map[audit.Detail]string{
+		audit.Kind: e.Kind.String(), audit.Issuer: e.Issuer,
+	}})
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -11,11 +11,13 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/consumer"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/secret"
@@ -42,6 +44,8 @@ type Config struct {
 	ShowSecrets bool
 	Build       string                          // Carnet's own version
 	Ping        func(ctx context.Context) error // reports whether the store answers
+	Audit       *audit.Log                      // of what is changed; nil: none
+	ClientAddr  func(*http.Request) netip.Addr  // for Audit
 }
 
 // Handler serves the API.
@@ -148,10 +152,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (int, any, error
 	if err != nil {
 		return 0, nil, err
 	}
+	serve := h.one
 	if t.name == "" {
-		return h.all(w, r, t)
+		serve = h.all
 	}
-	return h.one(w, r, t)
+	status, body, err := serve(w, r, t)
+	if err == nil {
+		err = h.record(r, t, body)
+	}
+	return status, body, err
 }
 
 // split cuts a path into its segments. A slash at the end makes no difference.

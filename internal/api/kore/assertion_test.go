@@ -95,7 +95,7 @@ func TestSignatures(t *testing.T) {
 	disabled, _ := w.app(app.Registration{Name: "disabled", SessionAlgorithm: jose.HS256})
 	w.must(w.apps.Disable(t.Context(), disabled.ID))
 	old := w.assertion(nil)
-	fresh, err := w.apps.Rotate(t.Context(), w.shop.ID, time.Hour)
+	fresh, err := w.apps.Rotate(t.Context(), w.shop.ID, app.RotateOptions{Overlap: time.Hour})
 	w.must(err)
 	w.secret = fresh
 	for name, tc := range map[string]struct {

@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/signin"
 	"github.com/carnetproject/carnet/internal/user"
 )
 
@@ -19,7 +23,7 @@ type passwords interface {
 	ChangePassword(ctx context.Context, id user.ID, old, fresh secret.Bytes) error
 }
 
-// place is where somebody is signed in, for them to see.
+// place is where somebody is signed in, or an app that may be, for them to see.
 type place struct {
 	ID, Where, Network string
 	Here               bool // it is this browser
@@ -61,14 +65,30 @@ func (h *Handler) accountPage(r *http.Request, b *browser) (page, error) {
 		at := place{ID: s.ID, Network: s.Place.Network, Here: s.ID == b.session.ID, Since: s.Created.UTC()}
 		if s.Session {
 			at.Where = cmp.Or(s.Place.Agent, english.SomeBrowser)
-		} else if at.Where = english.NoApp; s.App != "" {
-			if a, ok := h.c.Apps.Find(s.App); ok {
-				at.Where = a.Name
-			}
+		} else {
+			at.Where = h.nameOf(s.App)
 		}
 		p.Places = append(p.Places, at)
 	}
+	// Apps that got no refresh token are signed in nowhere, and may come back all the same.
+	consents, err := h.c.SignIns.Consents(r.Context(), b.session.Subject)
+	if err != nil {
+		return page{}, err
+	}
+	for _, c := range consents {
+		if !slices.ContainsFunc(list, func(s signin.SignIn) bool { return s.App == c.App }) {
+			p.Places = append(p.Places, place{ID: string(c.App), Where: h.nameOf(c.App), Since: c.Given.UTC()})
+		}
+	}
 	return p, nil
+}
+
+// nameOf is what an app is called, if it is still there.
+func (h *Handler) nameOf(id app.ID) string {
+	if a, ok := h.c.Apps.Find(id); ok {
+		return a.Name
+	}
+	return english.NoApp
 }
 
 // maxPlaces is how many are shown: who is signed in in more places signs out everywhere.
@@ -86,6 +106,7 @@ func (h *Handler) leave(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		err = h.c.SignIns.End(ctx, subject, p["id"])
 	}
+	h.noteUser(r, b, audit.UserSignOut, p["id"], err)
 	switch {
 	case err != nil:
 		return err
@@ -105,8 +126,15 @@ func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = h.changeAs(r, b, p)
+	if kind := fault.KindOf(err); kind != fault.Invalid && kind != fault.Denied {
+		h.noteUser(r, b, audit.UserPassword, "", err)
+	}
 	if err == nil {
 		if err := h.c.SignIns.EndOthers(r.Context(), b.session); err != nil {
+			return err
+		}
+		s := b.session // whoever else has its cookie is out, too
+		if err := h.begin(w, r, b, user.User{ID: user.ID(s.Subject), Name: s.Name, Scopes: s.Scopes}); err != nil {
 			return err
 		}
 		see(w, accountPath+"?done=password")

@@ -63,6 +63,29 @@ func TestAccount(t *testing.T) {
 	sees(t, v.get("/account"), http.StatusOK, `name="password"`)
 }
 
+// TestWithdraw takes back what an app may do that is signed in nowhere: it got no refresh
+// token.
+func TestWithdraw(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	v := f.signedIn(t)
+	v.admitted(asking())
+	v.get("/account")
+	end(t, v, "The &lt;Shop&gt;")
+	if to, q := sentTo(t, v.last); to != "/account" || q.Get("done") != "sign-out" {
+		t.Errorf("to %s %v", to, q)
+	}
+	if w := v.get("/account"); strings.Contains(w.Body.String(), "Shop") {
+		t.Errorf("the app is still there: %s", shown(w))
+	}
+	sees(t, v.get(asking()), http.StatusOK, "use your account?")
+	v.send("answer", "allow")
+	granted(t, f.form(t, "/oauth2/token", redeeming(v.admitted(asking("scope=openid offline_access"))), shopBasic...))
+	if n := strings.Count(v.get("/account").Body.String(), "The &lt;Shop&gt;"); n != 1 {
+		t.Errorf("an app that is signed in is there %d times", n)
+	}
+}
+
 // end presses the button of the place that says text.
 func end(t *testing.T, v *visitor, text string) {
 	t.Helper()
@@ -132,6 +155,8 @@ func TestChangePassword(t *testing.T) {
 			t.Parallel()
 			f := open(t)
 			v, other := f.signedIn(t), f.signedIn(t)
+			thief := f.visitor(t)
+			thief.cookie = v.cookie
 			before := granted(t, f.form(t, "/login", "username=ada&password=correct+horse"))
 			v.get("/account")
 			path, form := formOf(t, v.last, strings.Count(v.last.Body.String(), "<form")-1)
@@ -150,6 +175,7 @@ func TestChangePassword(t *testing.T) {
 			}
 			sees(t, v.get(w.Header().Get("Location")), http.StatusOK, "Your password is changed.", "(this browser)")
 			sees(t, other.get("/account"), http.StatusOK, "Sign in")
+			sees(t, thief.get("/account"), http.StatusOK, "Sign in")
 			refused(t, f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token="+before.RefreshToken), 400, "invalid_grant")
 			if _, err := f.access.Verify(t.Context(), before.AccessToken); err == nil {
 				t.Error("an access token from before is still good")

@@ -239,7 +239,7 @@ func TestDeny(t *testing.T) {
 		t.Errorf("to %s with %v", to, q)
 	}
 	v.get(asking())
-	sees(t, v.send("answer", "perhaps"), http.StatusBadRequest, "Answer must be allow or deny")
+	sees(t, v.send("answer", "perhaps"), http.StatusBadRequest, "answer must be allow or deny")
 }
 
 // TestForms is of forms that are not the page's.
@@ -255,14 +255,14 @@ func TestForms(t *testing.T) {
 		"consent without csrf":       {asking(), func(_ *visitor, form url.Values) { form.Del("csrf") }, 403, "Nobody is signed in"},
 		"consent of another browser": {asking(), func(v *visitor, form url.Values) { form.Set("csrf", (&browser{cookie: "x"}).csrf()) }, 403, "Nobody is signed in"},
 		"consent without a cookie":   {asking(), func(v *visitor, _ url.Values) { v.cookie = nil }, 403, "Nobody is signed in"},
-		"consent to no request":      {asking(), func(_ *visitor, form url.Values) { form.Del("request") }, 400, "Client_id is of no app"},
+		"consent to no request":      {asking(), func(_ *visitor, form url.Values) { form.Del("request") }, 400, "client_id is of no app"},
 		"consent to another address": {asking(), func(_ *visitor, form url.Values) {
 			form.Set("request", strings.Replace(form.Get("request"), "shop.example", "evil.example", 1))
-		}, 400, "Redirect_uri is none"},
+		}, 400, "redirect_uri is none"},
 		"sign-in without csrf":      {asking("prompt=login"), func(_ *visitor, form url.Values) { form.Del("csrf") }, 400, "Try again"},
 		"sign-in without a cookie":  {asking("prompt=login"), func(v *visitor, _ url.Values) { v.cookie = nil }, 403, "Allow cookies"},
 		"sign-in without name":      {asking("prompt=login"), func(_ *visitor, form url.Values) { form.Set("password", "x") }, 400, "Enter your user name"},
-		"sign-in to something else": {asking("prompt=login"), func(_ *visitor, form url.Values) { form.Set("request", "client_id=x") }, 400, "Client_id is of no app"},
+		"sign-in to something else": {asking("prompt=login"), func(_ *visitor, form url.Values) { form.Set("request", "client_id=x") }, 400, "client_id is of no app"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/user"
 )
 
 // signInPage asks who it is. q is what they were doing; nil: they want to see their
@@ -40,6 +41,9 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = h.enterAs(w, r, b, form)
 	h.c.Observe(Password, err)
+	if fault.KindOf(err) != fault.Invalid { // nobody tried a password
+		h.noteSignIn(form["username"], "", h.c.ClientAddr(r), err)
+	}
 	if err != nil {
 		return h.tryAgain(w, r, b, q, form["username"], err)
 	}
@@ -70,12 +74,20 @@ func (h *Handler) enterAs(w http.ResponseWriter, r *http.Request, b *browser, fo
 		return err
 	}
 	u.Name = cmp.Or(u.Name, name)
+	if err := h.begin(w, r, b, u); err != nil {
+		return err
+	}
+	h.setCookie(w, h.knownCookie(), h.c.SignIns.Mark(name), knownLife)
+	return nil
+}
+
+// begin has somebody signed in in this browser from now on, which gets another cookie.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, b *browser, u user.User) error {
 	_, cookie, err := h.c.SignIns.Begin(r.Context(), u, h.placeOf(r), b.session)
 	if err != nil {
 		return err
 	}
 	h.setCookie(w, h.cookie(), string(cookie.Reveal()), h.c.SignIns.Life())
-	h.setCookie(w, h.knownCookie(), h.c.SignIns.Mark(name), knownLife)
 	return nil
 }
 

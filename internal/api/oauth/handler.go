@@ -10,6 +10,7 @@ import (
 
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/key"
@@ -68,7 +69,7 @@ type keys interface {
 // Password is /login's, and none of the token endpoint's grants.
 const Password app.Grant = "password"
 
-// Config requires all but Observe and Clock.
+// Config requires all but Observe, Audit and Clock.
 type Config struct {
 	Issuer     string // the base of all URLs in the metadata, without a slash at its end
 	Audience   string // of access tokens, unless another one is asked for
@@ -89,6 +90,7 @@ type Config struct {
 	AboutPerApp  *limit.Limiter // of requests about a token
 
 	Observe func(g app.Grant, err error) // called once per request for a token; nil: nobody looks
+	Audit   *audit.Log                   // nil: none
 	Clock   func() time.Time             // nil: time.Now
 }
 

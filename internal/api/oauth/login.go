@@ -52,10 +52,12 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) (token.Pair, er
 		}
 	}
 	keepFrom(w, r, a)
-	if err := h.countTry(c.Username, addr, now); err != nil {
-		return token.Pair{}, err
+	var pair token.Pair
+	if err = h.countTry(c.Username, addr, now); err == nil {
+		pair, err = h.signInTo(r.Context(), a, c, addr)
 	}
-	return h.signInTo(r.Context(), a, c, addr)
+	h.noteSignIn(c.Username, c.ClientID, addr, err)
+	return pair, err
 }
 
 // countTry limits the tries to be one user, first those from one network and then
@@ -64,13 +66,23 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) (token.Pair, er
 // still stopped.
 func (h *Handler) countTry(name string, addr netip.Addr, now time.Time) error {
 	name = user.Normalize(name)
-	if ok, after := h.c.LoginPerUser.Allow(limit.Network(addr).String()+" "+name, now); !ok {
+	if ok, after := h.c.LoginPerUser.Allow(house(addr).String()+" "+name, now); !ok {
 		return limited(after)
 	}
 	if ok, after := h.c.LoginPerName.Allow(name, now); !ok {
 		return limited(after)
 	}
 	return nil
+}
+
+// house is the network of whoever tries. Of IPv6 it is a /48: many get a whole one, or a
+// good part, and could else be from many networks at once.
+func house(a netip.Addr) netip.Prefix {
+	if a = a.Unmap(); a.Is6() {
+		p, _ := a.Prefix(48) // its only error is an invalid address
+		return p
+	}
+	return limit.Network(a)
 }
 
 func (h *Handler) signInTo(ctx context.Context, a *app.App, c credentials, from netip.Addr) (token.Pair, error) {

@@ -3,6 +3,7 @@ package oauth
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -146,6 +147,19 @@ func TestLoginLimits(t *testing.T) {
 		}
 		granted(t, f.form(t, "/login", good, "From", "192.0.2.2"))
 		refused(t, f.form(t, "/login", "username=Ada&password=wrong", "From", "192.0.2.3"), 429, "temporarily_unavailable")
+	})
+	t.Run("per name, from one house", func(t *testing.T) {
+		t.Parallel()
+		f := open(t, func(c *Config) {
+			c.LoginPerUser, c.LoginPerName = limit.New(one, 10), limit.New(limit.Rate{N: 2, Per: time.Minute}, 10)
+		})
+		for i, want := range []int{401, 429, 429} { // many get a /56, and have 256 networks
+			w := f.form(t, "/login", "username=ada&password=wrong", "From", fmt.Sprintf("[2001:db8:0:%x::1]", i))
+			if w.Code != want {
+				t.Errorf("try %d: %d, want %d", i, w.Code, want)
+			}
+		}
+		granted(t, f.form(t, "/login", good, "From", "[2001:db8:1::1]"))
 	})
 }
 

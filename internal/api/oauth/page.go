@@ -138,13 +138,14 @@ func retryAfter(w http.ResponseWriter, public fault.Error) {
 	}
 }
 
-// sentence begins a message as sentences do, and ends it.
+// sentence begins a message as sentences do, unless with the name of a parameter, and
+// ends it.
 func sentence(e fault.Error) string {
 	text := e.Msg
-	if e.Field != "" {
+	switch {
+	case e.Field != "":
 		text = e.Field + " " + text
-	}
-	if text != "" {
+	case text != "":
 		text = strings.ToUpper(text[:1]) + text[1:]
 	}
 	return strings.TrimSuffix(text, ".") + "."

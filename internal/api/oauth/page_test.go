@@ -67,10 +67,10 @@ func TestSentence(t *testing.T) {
 	t.Parallel()
 	for want, e := range map[string]fault.Error{
 		"It is late.":       {Msg: "it is late"},
-		"Scope is wrong.":   {Field: "scope", Msg: "is wrong"},
+		"scope is wrong.":   {Field: "scope", Msg: "is wrong"},
 		"Already a whole.":  {Msg: "Already a whole."},
 		".":                 {},
-		"Answer must be x.": {Field: "answer", Msg: "must be x"},
+		"answer must be x.": {Field: "answer", Msg: "must be x"},
 	} {
 		if got := sentence(e); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -56,6 +56,7 @@ func (h *Handler) caller(w http.ResponseWriter, r *http.Request) (*app.App, para
 		return nil, nil, err
 	}
 	a, err := h.client(r.Context(), by, h.c.AboutPerApp)
+	h.noteClient(r, by, err)
 	if err != nil {
 		return nil, nil, err
 	}

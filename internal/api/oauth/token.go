@@ -49,6 +49,7 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request) (app.Grant, answ
 		return g, answer{}, errUnauthorized
 	}
 	to, err := h.give(r, g, a, p)
+	h.noteGrant(r, g, a, err)
 	return g, to, err
 }
 
@@ -63,6 +64,7 @@ func (h *Handler) grantee(r *http.Request, g app.Grant, p params) (*app.App, err
 		return nil, nil
 	}
 	a, err := h.client(r.Context(), by, h.c.TokenPerApp)
+	h.noteClient(r, by, err)
 	if err == nil && a == nil && g != app.RefreshToken {
 		return nil, errClient
 	}

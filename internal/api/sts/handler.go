@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/connector"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
@@ -33,10 +34,10 @@ type issuer interface {
 	SessionAudience(a *app.App) string
 }
 
-// verifier checks an access token of this issuer and returns its subject. Its
-// error is [fault.Unavailable] if it cannot tell.
+// verifier checks an access token of this issuer, that it is good for a session with an
+// app, and returns its subject. Its error is [fault.Unavailable] if it cannot tell.
 type verifier interface {
-	Subject(ctx context.Context, accessToken string) (string, error)
+	Subject(ctx context.Context, accessToken string, a app.ID) (string, error)
 }
 
 // Config requires all but Connector, Observe and Clock.
@@ -51,6 +52,7 @@ type Config struct {
 	PerIdentity *limit.Limiter                         // tokens of an identity of an app
 	Secure      func(*http.Request) bool               // whether it came over HTTPS, or from this machine
 	Observe     func(identity app.Identity, err error) // called once per request that named an app; nil: nobody looks
+	Audit       *audit.Log                             // nil: none
 	Clock       func() time.Time                       // nil: time.Now
 }
 
@@ -118,6 +120,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, proven, err := h.client(req, now)
 	if err != nil {
+		h.noteClient(req.clientID, addr, err)
 		return err
 	}
 	h.cors().Unmark(w.Header(), app.ListsOrigin(a.Origins, origin), len(a.Cookies) > 0) // another app's page
@@ -127,6 +130,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 	v := visit{request: req, app: a, proven: proven, addr: addr, header: r.Header, bearer: bearer(r)}
 	jwt, err := h.issue(r.Context(), v, now)
 	h.c.Observe(a.Identity, err)
+	h.note(v, err)
 	if err != nil {
 		return err
 	}
@@ -157,11 +161,11 @@ func (h *Handler) client(req request, now time.Time) (a *app.App, proven bool, e
 }
 
 func (h *Handler) issue(ctx context.Context, v visit, now time.Time) (string, error) {
-	if ok, after := h.c.PerApp.Allow(string(v.app.ID), now); !ok {
-		return "", limited(after)
-	}
 	if len(v.app.Networks) > 0 && !within(v.app.Networks, v.addr) {
 		return "", refused(errors.New("from outside the app's networks"))
+	}
+	if ok, after := h.c.PerApp.Allow(string(v.app.ID), now); !ok {
+		return "", limited(after)
 	}
 	if v.audience != "" && !token.ValidSubject(v.audience) {
 		return "", fault.BadField("aud", "must be at most 256 bytes of UTF-8 without control characters")

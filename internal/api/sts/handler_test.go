@@ -81,7 +81,7 @@ func (c *clerk) SessionAudience(a *app.App) string {
 // guard knows one access token.
 type guard struct{ err error }
 
-func (g *guard) Subject(_ context.Context, accessToken string) (string, error) {
+func (g *guard) Subject(_ context.Context, accessToken string, _ app.ID) (string, error) {
 	if g.err != nil {
 		return "", g.err
 	}
@@ -415,6 +415,26 @@ func TestLimits(t *testing.T) {
 				t.Errorf("another one: %d %s", w.Code, w.Body)
 			}
 		})
+	}
+}
+
+// TestLimitsCountWhoMay: those who are refused for where they are do not use up the share of
+// those who are not.
+func TestLimitsCountWhoMay(t *testing.T) {
+	t.Parallel()
+	f := open(t, func(c *Config) { c.PerApp = limit.New(limit.Rate{N: 1, Per: time.Minute}, 10) })
+	for _, tc := range []struct {
+		from string
+		want int
+	}{
+		{"192.0.2.1", http.StatusUnauthorized},
+		{"192.0.2.1", http.StatusUnauthorized},
+		{"10.1.2.3", http.StatusOK},
+		{"10.1.2.3", http.StatusTooManyRequests},
+	} {
+		if w := f.post(t, form, "clientId=app_near", "From", tc.from); w.Code != tc.want {
+			t.Errorf("from %s: %d, want %d", tc.from, w.Code, tc.want)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (h *Handler) byToken(ctx context.Context, v visit) (string, error) {
 		}
 		return "", nil
 	}
-	subject, err := h.c.Verifier.Subject(ctx, v.bearer)
+	subject, err := h.c.Verifier.Subject(ctx, v.bearer, v.app.ID)
 	if fault.KindOf(err) == fault.Unavailable {
 		return "", err
 	}

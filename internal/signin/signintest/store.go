@@ -149,6 +149,15 @@ func (s *Store) Consent(_ context.Context, subject string, a app.ID) (signin.Con
 	return find(s, &s.consents, consentKey{subject, a})
 }
 
+// Consents lists those of a subject.
+func (s *Store) Consents(_ context.Context, subject string) ([]signin.Consent, error) {
+	found, err := all(s, &s.consents, func(c signin.Consent) bool { return c.Subject == subject })
+	slices.SortFunc(found, func(a, b signin.Consent) int {
+		return cmp.Or(b.Given.Compare(a.Given), cmp.Compare(a.App, b.App))
+	})
+	return found, err
+}
+
 // PutConsent keeps it.
 func (s *Store) PutConsent(_ context.Context, c signin.Consent) error {
 	return put(s, &s.consents, consentKey{c.Subject, c.App}, c)

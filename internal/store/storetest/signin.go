@@ -29,6 +29,7 @@ type SignIns interface {
 
 	Consent(ctx context.Context, subject string, a app.ID) (signin.Consent, error)
 	PutConsent(ctx context.Context, c signin.Consent) error
+	Consents(ctx context.Context, subject string) ([]signin.Consent, error)
 	DeleteConsent(ctx context.Context, subject string, a app.ID) error
 }
 
@@ -249,10 +250,15 @@ func testConsent(t *testing.T, open Opener) {
 	more := first
 	more.Scope, more.Given = "openid chat", epoch.Add(time.Minute)
 	must(t, s.PutConsent(ctx, more))
-	must(t, s.PutConsent(ctx, signin.Consent{Subject: "u1", App: "other", Scope: "chat", Given: epoch}))
+	other := signin.Consent{Subject: "u1", App: "other", Scope: "chat", Given: epoch}
+	must(t, s.PutConsent(ctx, other))
+	must(t, s.PutConsent(ctx, signin.Consent{Subject: "u2", App: "other", Scope: "chat", Given: epoch}))
 	got, err := open(t).Consent(ctx, "u1", "shop")
 	must(t, err)
 	wantEqual(t, "consent", got, more)
+	all, err := open(t).Consents(ctx, "u1")
+	must(t, err)
+	wantEqual(t, "consents", all, []signin.Consent{more, other})
 	must(t, s.DeleteConsent(ctx, "u1", "shop"))
 	must(t, s.DeleteConsent(ctx, "u1", "shop"))
 	_, err = s.Consent(ctx, "u1", "shop")

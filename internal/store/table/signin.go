@@ -124,6 +124,15 @@ func (t *Tables) Consent(ctx context.Context, subject string, a app.ID) (signin.
 	return c, t.db.Explain("read consent", err)
 }
 
+// Consents returns what a person lets apps do, what they said last first.
+func (t *Tables) Consents(ctx context.Context, subject string) ([]signin.Consent, error) {
+	scan := func(r Rows) (c signin.Consent, err error) {
+		return c, r.Scan(&c.Subject, &c.App, &c.Scope, (*Stamp)(&c.Given))
+	}
+	return collect(ctx, t, t.db.Reader(), "read consents", scan,
+		`SELECT subject, app, scope, given FROM consents WHERE subject = ? ORDER BY given DESC, app`, subject)
+}
+
 // PutConsent keeps c in the place of what the person let the app do before.
 func (t *Tables) PutConsent(ctx context.Context, c signin.Consent) error {
 	return t.db.Write(ctx, "put consent", func(ctx context.Context, tx Tx) error {
