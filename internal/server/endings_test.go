@@ -1,10 +1,10 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +15,9 @@ import (
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		var stuck []string
+		var log logBuffer
+		var stuck atomic.Pointer[[]string] // the days that pass are not seen as an order
+		stuck.Store(&[]string{})
 		ends := time.Now().Add(app.Warning)
 		a := &app.App{ID: "app_shop", Name: "shop", Secrets: []app.Secret{{NotAfter: ends}}}
 		e := endings{
@@ -27,7 +28,7 @@ func TestEndings(t *testing.T) {
 				}
 				return nil, left, true
 			},
-			keys: func() []string { return stuck },
+			keys: func() []string { return *stuck.Load() },
 			now:  time.Now,
 			log:  slog.New(slog.NewTextHandler(&log, nil)),
 		}
@@ -35,13 +36,13 @@ func TestEndings(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- e.run(ctx) }()
 		synctest.Wait()
-		if log.Len() > 0 {
-			t.Errorf("warned too early: %s", &log)
+		if early := log.String(); early != "" {
+			t.Errorf("warned too early: %s", early)
 		}
 		if soon, first, ok := e.ending(); soon != 0 || first != app.Warning || !ok {
 			t.Errorf("ending() = %d, %v, %v", soon, first, ok)
 		}
-		stuck = []string{"access/ES256", "sts/RS256"}
+		stuck.Store(&[]string{"access/ES256", "sts/RS256"})
 		time.Sleep(3*warnEvery + time.Hour)
 		synctest.Wait()
 		for line, want := range map[string]int{
@@ -50,7 +51,7 @@ func TestEndings(t *testing.T) {
 			`level=WARN`:                                                     6,
 		} {
 			if got := strings.Count(log.String(), line); got != want {
-				t.Errorf("%d lines in three days have %q, want %d:\n%s", got, line, want, &log)
+				t.Errorf("%d lines in three days have %q, want %d:\n%s", got, line, want, log.String())
 			}
 		}
 		if soon, _, _ := e.ending(); soon != 1 || e.overdue() != 2 {
