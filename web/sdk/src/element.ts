@@ -2,7 +2,7 @@ import { connect, type Options } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { Banner } from "./element/banner.ts";
 import { Composer } from "./element/composer.ts";
-import { h, icon, lock, shield } from "./element/dom.ts";
+import { h, icon, lock, shield, unlocked } from "./element/dom.ts";
 import { sheet } from "./element/style.ts";
 import { initial, Transcript } from "./element/transcript.ts";
 import { Language, type Words } from "./element/words.ts";
@@ -59,6 +59,7 @@ export class CarnetChat extends HTMLElement {
   #language = new Language();
   #connection: Connection | undefined;
   #state: State = { name: "connecting" };
+  #sealed = false;
   #starting = false;
   #paging = false;
 
@@ -159,7 +160,6 @@ export class CarnetChat extends HTMLElement {
     const name = this.getAttribute("label") ?? this.getAttribute("bot") ?? "";
     this.#avatar.textContent = initial(name);
     this.#title.textContent = name;
-    this.#privacy.replaceChildren(icon(lock), this.#language.say("encrypted", { name }));
     this.#transcript.speak(this.#language, name);
     this.#composer.language = this.#language;
     this.#show();
@@ -190,8 +190,7 @@ export class CarnetChat extends HTMLElement {
     if (!bot || !assertion) return;
     const encryption = this.#encryption ?? pinFrom(this.getAttribute("bot-key"));
     this.#transcript.clear();
-    this.#transcript.encrypted = encryption !== undefined;
-    this.#privacy.hidden = encryption === undefined;
+    this.#transcript.encrypted = this.#sealed = encryption !== undefined;
     try {
       this.#connection = connect({
         url, bot, assertion, tabs, encryption, context: this.#context, merge: this.hasAttribute("merge"), loadHistory: true,
@@ -253,6 +252,11 @@ export class CarnetChat extends HTMLElement {
     this.#seal.setAttribute("aria-label", this.#seal.title);
     this.#seal.setAttribute("part", `seal seal-${seal === "secured" ? "secured" : "locked"}`);
     this.#seal.replaceChildren(icon(seal === "secured" ? shield : lock));
+    const refused = name === "closed" && this.#state.reason.code === "key_refused";
+    this.#privacy.hidden = !this.#sealed || name === "closed" && !refused;
+    this.#privacy.replaceChildren(
+      icon(refused ? unlocked : lock), language.say(refused ? "distrusted" : "encrypted", { name: this.#title.textContent }),
+    );
     this.#banner.show(this.#state, language);
     this.#composer.locked = name === "locked";
   }

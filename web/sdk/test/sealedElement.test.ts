@@ -80,9 +80,32 @@ describe("<carnet-chat bot-key>", () => {
     p.chat.assertion = async () => "token";
     await soon(() => expect(p.one(".status").textContent).toBe("Closed"));
     expect(p.one(".banner").textContent).toContain("the bot's key is not the one that this page trusts");
+    expect(p.one(".privacy").hidden).toBe(false);
+    expect(p.one(".privacy").textContent).toBe("The key of echo is not the one that this page trusts");
+    expect(p.one(".panel").textContent).not.toContain("Encrypted");
     p.say("secret");
     expect(p.input.value).toBe("secret");
     expect(server.heard("send")).toEqual([]);
+  });
+
+  test("claims nothing once it has closed, and again when it is back", async () => {
+    const p = await page();
+    p.chat.connection?.close();
+    await soon(() => expect(p.one(".status").textContent).toBe("Closed"));
+    expect(p.one(".privacy").hidden).toBe(true);
+    p.chat.encryption = { thumbprint: bot.kid };
+    await soon(() => expect(p.one(".status").textContent).toBe("Online"));
+    expect(p.one(".privacy").hidden).toBe(false);
+    expect(p.one(".privacy").textContent).toBe("Encrypted to Help desk");
+  });
+
+  test("claims nothing where it cannot encrypt", async () => {
+    vi.stubGlobal("crypto", { getRandomValues: webcrypto.getRandomValues.bind(webcrypto), randomUUID: webcrypto.randomUUID.bind(webcrypto) });
+    const p = new Page({ "bot-key": bot.kid });
+    p.chat.assertion = async () => "token";
+    await soon(() => expect(p.one(".status").textContent).toBe("Closed"));
+    expect(p.one(".banner").textContent).toContain("encryption needs a page of https");
+    expect(p.one(".privacy").hidden).toBe(true);
   });
 
   test("trusts no key if the attribute has none", async () => {

@@ -48,6 +48,7 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 
 .standing { display: flex; flex-wrap: wrap; gap: 0 .75rem; }
 .privacy { display: flex; align-items: center; gap: .25rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
+[data-state=closed] .privacy { color: var(--_danger); }
 .privacy svg, .mark svg { flex: none; inline-size: .875rem; block-size: .875rem; }
 
 .banner:not(:empty) { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding: .5rem 1.125rem; font-size: .875rem; background: color-mix(in oklab, var(--_danger) 9%, var(--_surface)); border-block-end: 1px solid var(--_line); }

@@ -17,6 +17,7 @@ export const english = {
   resend: "Send again",
   unreadable: "This message cannot be shown here.",
   encrypted: "Encrypted to {name}",
+  distrusted: "The key of {name} is not the one that this page trusts",
   clear: "Not encrypted",
   elsewhere: "This message cannot be read on this device.",
   broken: "This message was changed on its way, and is not shown.",
