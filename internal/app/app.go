@@ -57,11 +57,12 @@ type App struct {
 }
 
 // Secret is one client secret. Two may be valid at once, so that a rotation
-// refuses nobody.
+// refuses nobody. It is kept here, or lies with a provider, which may change its value.
 type Secret struct {
 	ID        string
-	Hash      [32]byte // SHA-256, all that authentication needs
+	Hash      [32]byte // SHA-256, all that authentication needs; unused if there is a Ref
 	Sealed    string   // the secret itself under the data master key; empty unless it signs (HS*)
+	Ref       string   // the SRN under which a provider has it; empty: it is kept here
 	NotBefore time.Time
 	NotAfter  time.Time // zero: no end
 }

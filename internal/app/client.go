@@ -34,6 +34,14 @@ func Grants() []Grant {
 // Short is the name without what the longest of them begin with, as in token-exchange.
 func (g Grant) Short() string { return string(g)[strings.LastIndexByte(string(g), ':')+1:] }
 
+func shortNames() string {
+	var all []string
+	for _, g := range Grants() {
+		all = append(all, g.Short())
+	}
+	return strings.Join(all, ", ")
+}
+
 // UnmarshalText also reads the short names.
 func (g *Grant) UnmarshalText(text []byte) error {
 	*g = Grant(text)
@@ -118,7 +126,7 @@ func (r Registration) validateClient(bad func(field, format string, args ...any)
 		field := fmt.Sprintf("grants[%d]", i)
 		switch {
 		case !slices.Contains(Grants(), g):
-			bad(field, "%q is none of %v", g, Grants())
+			bad(field, "%q is none of %s", g, shortNames())
 		case slices.Contains(r.Grants[:i], g):
 			bad(field, "%s is given twice", g)
 		case r.Public && g != AuthorizationCode && g != RefreshToken:

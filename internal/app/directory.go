@@ -37,9 +37,10 @@ type box interface {
 
 // Config requires all but HasConnector, Fetch and Clock.
 type Config struct {
-	Store  store
-	Box    box
-	Signed Signed
+	Store   store
+	Box     box
+	Signed  Signed
+	Secrets vault // where the secrets lie that are named by SRN
 	// HasConnector tells whether there is an API connector of that alias; nil: any is.
 	HasConnector func(alias string) bool
 	// Fetch makes the client that fetches the keys which an app publishes at a host; nil:
@@ -57,20 +58,23 @@ type Signed struct{ Session, Access []jose.Algorithm }
 // It is safe for concurrent use. An *App that it hands out is shared: nobody
 // changes it.
 type Directory struct {
-	store  store
-	box    box
-	clock  func() time.Time
-	signed Signed
-	has    func(alias string) bool
-	fetch  func(host string) *http.Client
-	keys   *keySource
-	latest atomic.Pointer[snapshot]
-	change sync.Mutex // held from a read or write of the store to the snapshot of it
+	store   store
+	box     box
+	secrets vault
+	clock   func() time.Time
+	signed  Signed
+	has     func(alias string) bool
+	fetch   func(host string) *http.Client
+	keys    *keySource
+	values  values
+	latest  atomic.Pointer[snapshot]
+	change  sync.Mutex // held from a read or write of the store to the snapshot of it
 }
 
 // New returns an empty directory; Load fills it.
 func New(c Config) *Directory {
-	d := &Directory{store: c.Store, box: c.Box, clock: c.Clock, signed: c.Signed, has: c.HasConnector, fetch: c.Fetch}
+	d := &Directory{store: c.Store, box: c.Box, secrets: c.Secrets, clock: c.Clock, signed: c.Signed, has: c.HasConnector, fetch: c.Fetch}
+	d.values.all = map[string][]value{}
 	d.keys = &keySource{d: d, remote: map[location]*carnet.Remote{}}
 	if d.clock == nil {
 		d.clock = time.Now
@@ -99,6 +103,13 @@ func (d *Directory) load(ctx context.Context) error {
 		return fmt.Errorf("load apps: %w", err)
 	}
 	d.latest.Store(newSnapshot(apps))
+	kept := map[string]bool{}
+	for _, a := range apps {
+		for _, s := range a.Secrets {
+			kept[s.ID] = true
+		}
+	}
+	d.values.forget(func(id string) bool { return !kept[id] })
 	return nil
 }
 
@@ -137,8 +148,9 @@ func (d *Directory) AllowsCookies(origin string) bool {
 
 // Authenticate returns the enabled app whose secret this is at now. Every
 // refusal is the same [fault.Unauthenticated], and costs the same as far as what
-// is unknown goes: the app, the secret, or both.
-func (d *Directory) Authenticate(id ID, given secret.Bytes, now time.Time) (*App, error) {
+// is unknown goes: the app, the secret, or both. Where a secret lies with a provider that
+// cannot say what it is, there is no refusal but [fault.Unavailable].
+func (d *Directory) Authenticate(ctx context.Context, id ID, given secret.Bytes, now time.Time) (*App, error) {
 	hash := sha256.Sum256(given.Reveal())
 	e, ok := d.latest.Load().entries[id]
 	if !ok {
@@ -148,11 +160,18 @@ func (d *Directory) Authenticate(id ID, given secret.Bytes, now time.Time) (*App
 	for i := range e.Secrets {
 		s := &e.Secrets[i]
 		same := subtle.ConstantTimeCompare(hash[:], s.Hash[:])
-		if s.Valid(now) {
+		if s.Ref == "" && s.Valid(now) {
 			match |= same
 		}
 	}
-	if match == 0 || e.Disabled {
+	good := match == 1
+	if !good && !e.Disabled {
+		var err error
+		if good, err = d.matches(ctx, &e.App, given, now); err != nil {
+			return nil, err
+		}
+	}
+	if !good || e.Disabled {
 		return nil, fault.New(fault.Unauthenticated, "client authentication failed")
 	}
 	return &e.App, nil
@@ -163,11 +182,17 @@ func (d *Directory) Authenticate(id ID, given secret.Bytes, now time.Time) (*App
 var nobody = &entry{App: App{Disabled: true, Secrets: make([]Secret, 1)}}
 
 // Add makes an app with its first secret, which is returned here and never again. A
-// public app has none.
+// public app has none, and one that lies with a provider is not returned.
 func (d *Directory) Add(ctx context.Context, r Registration) (App, secret.Bytes, error) {
 	r = r.withDefaults(d.signed)
 	if err := d.check(r, ""); err != nil {
 		return App{}, secret.Bytes{}, err
+	}
+	if r.Secret != "" {
+		var err error
+		if r.Secret, err = d.checkRef(ctx, r.Secret, r.SessionAlgorithm); err != nil {
+			return App{}, secret.Bytes{}, err
+		}
 	}
 	d.change.Lock()
 	defer d.change.Unlock()
@@ -176,7 +201,7 @@ func (d *Directory) Add(ctx context.Context, r Registration) (App, secret.Bytes,
 	r.settle(&a)
 	var plain secret.Bytes
 	if !a.Public {
-		s, fresh, err := d.newSecret(&a, now)
+		s, fresh, err := d.newSecret(&a, r.Secret, now)
 		if err != nil {
 			return App{}, secret.Bytes{}, err
 		}
@@ -198,6 +223,9 @@ func (d *Directory) Set(ctx context.Context, id ID, change func(*Registration)) 
 		change(&r)
 		if err := d.check(r, a.Connector); err != nil {
 			return err
+		}
+		if r.Secret != "" {
+			return fault.BadField("secret", "cannot be set: rotate to it")
 		}
 		if r.Public != a.Public {
 			return fault.BadField("public", "cannot change: add another app")

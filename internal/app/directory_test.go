@@ -167,7 +167,7 @@ func TestPublicAppHasNoSecret(t *testing.T) {
 		t.Errorf("a secret of %d bytes with %+v", s.Len(), a)
 	}
 	for _, given := range []secret.Bytes{{}, secret.New(make([]byte, 32)), s} {
-		if _, err := f.Authenticate(a.ID, given, noon); fault.KindOf(err) != fault.Unauthenticated {
+		if _, err := f.Authenticate(t.Context(), a.ID, given, noon); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("Authenticate() error = %v, want unauthenticated", err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestSet(t *testing.T) {
 	if err := f.Enable(t.Context(), a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Authenticate(a.ID, s, noon); err != nil {
+	if _, err := f.Authenticate(t.Context(), a.ID, s, noon); err != nil {
 		t.Errorf("the secret is gone: %v", err)
 	}
 }
@@ -240,7 +240,7 @@ func TestAuthenticate(t *testing.T) {
 	if err := f.Disable(t.Context(), off.ID); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := f.Authenticate(a.ID, s, noon); err != nil || got.ID != a.ID {
+	if got, err := f.Authenticate(t.Context(), a.ID, s, noon); err != nil || got.ID != a.ID {
 		t.Errorf("Authenticate() = %v, %v", got, err)
 	}
 	var refusal string
@@ -258,7 +258,7 @@ func TestAuthenticate(t *testing.T) {
 		"secret not yet":  {a.ID, s, noon.Add(-time.Second)},
 		"unknown, secret": {"app_nobody", secret.Bytes{}, noon},
 	} {
-		_, err := f.Authenticate(tc.id, tc.secret, tc.now)
+		_, err := f.Authenticate(t.Context(), tc.id, tc.secret, tc.now)
 		if fault.KindOf(err) != fault.Unauthenticated {
 			t.Fatalf("%s: Authenticate() error = %v, want unauthenticated", name, err)
 		}
@@ -287,7 +287,7 @@ func TestDisableAndEnable(t *testing.T) {
 	if err := f.Enable(t.Context(), a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Authenticate(a.ID, s, noon); err != nil || !f.AllowsOrigin("https://a.example") {
+	if _, err := f.Authenticate(t.Context(), a.ID, s, noon); err != nil || !f.AllowsOrigin("https://a.example") {
 		t.Errorf("after Enable: %v", err)
 	}
 	for name, change := range map[string]func(context.Context, ID) error{"Disable": f.Disable, "Enable": f.Enable} {
@@ -360,7 +360,7 @@ func TestLoadKeepsTheOldSnapshotOnError(t *testing.T) {
 	if err := f.Load(t.Context()); err == nil {
 		t.Error("Load() hides the store's error")
 	}
-	if _, err := f.Authenticate(a.ID, s, noon); err != nil {
+	if _, err := f.Authenticate(t.Context(), a.ID, s, noon); err != nil {
 		t.Errorf("after a failed Load: %v", err)
 	}
 	if err := f.Disable(t.Context(), a.ID); err == nil {
@@ -379,11 +379,11 @@ func TestConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				if _, err := f.Authenticate(a.ID, s, noon); err != nil {
+				if _, err := f.Authenticate(t.Context(), a.ID, s, noon); err != nil {
 					t.Error(err)
 				}
 				found, _ := f.Find(a.ID)
-				if _, err := f.SigningKey(found, noon); err != nil {
+				if _, err := f.SigningKey(t.Context(), found, noon); err != nil {
 					t.Error(err)
 				}
 				if err := f.Load(t.Context()); err != nil {

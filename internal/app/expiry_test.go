@@ -81,7 +81,7 @@ func TestRotateLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at, want := range map[time.Duration]bool{0: true, time.Hour - 1: true, time.Hour: false} {
-		if _, err := f.Authenticate(a.ID, plain, noon.Add(at)); (err == nil) != want {
+		if _, err := f.Authenticate(t.Context(), a.ID, plain, noon.Add(at)); (err == nil) != want {
 			t.Errorf("after %v: Authenticate() error = %v, want good: %v", at, err, want)
 		}
 	}

@@ -49,6 +49,7 @@ type Registration struct {
 	UserScopes       []string
 	Audiences        []string
 	Targets          []string
+	Secret           string // SRN of its first secret; empty: one is made. Another comes by [Directory.Rotate]
 }
 
 func (r Registration) withDefaults(s Signed) Registration {
@@ -93,6 +94,9 @@ func (r Registration) validate(s Signed) error {
 	r.validateAlgorithms(s, bad)
 	if r.Public && r.Identity == Trusted {
 		bad("identity", "cannot be trusted for a public app, which has no secret to show")
+	}
+	if r.Public && r.Secret != "" {
+		bad("secret", "cannot be named for a public app, which has none")
 	}
 	if r.Public && len(r.Scopes) > 0 {
 		bad("scopes", "are for apps with a secret: a public app acts for its users alone, with theirs")

@@ -35,6 +35,7 @@ func (s *Secret) ended(now time.Time) bool {
 type RotateOptions struct {
 	Overlap time.Duration // how long the old secrets stay good
 	Life    time.Duration // of the new secret, longer than Overlap; 0: no end
+	Secret  string        // SRN of the new secret; empty: one is made
 }
 
 func (o RotateOptions) validate() error {
@@ -56,15 +57,19 @@ func (o RotateOptions) end(now time.Time) time.Time {
 }
 
 // Rotate gives the app a new secret, good at once, and ends the others. The secret is
-// returned here and never again.
+// returned here and never again, or not at all if it lies with a provider.
 func (d *Directory) Rotate(ctx context.Context, id ID, o RotateOptions) (secret.Bytes, error) {
+	o, err := d.checked(ctx, id, o)
+	if err != nil {
+		return secret.Bytes{}, err
+	}
 	var plain secret.Bytes
-	err := d.edit(ctx, id, func(a *App) error {
+	err = d.edit(ctx, id, func(a *App) error {
 		now := d.clock()
 		if err := a.makeRoom(now, o); err != nil {
 			return err
 		}
-		s, fresh, err := d.newSecret(a, now)
+		s, fresh, err := d.newSecret(a, o.Secret, now)
 		if err != nil {
 			return err
 		}
@@ -80,7 +85,11 @@ func (d *Directory) Rotate(ctx context.Context, id ID, o RotateOptions) (secret.
 
 // Rotation returns the secrets that the app would have after a Rotate, the new one last
 // and without an ID. It changes nothing, and refuses what Rotate would refuse.
-func (d *Directory) Rotation(id ID, o RotateOptions) ([]Secret, error) {
+func (d *Directory) Rotation(ctx context.Context, id ID, o RotateOptions) ([]Secret, error) {
+	o, err := d.checked(ctx, id, o)
+	if err != nil {
+		return nil, err
+	}
 	a, ok := d.Find(id)
 	if !ok {
 		return nil, fault.Newf(fault.NotFound, "there is no app %q", id)
@@ -90,7 +99,19 @@ func (d *Directory) Rotation(id ID, o RotateOptions) ([]Secret, error) {
 	if err := then.makeRoom(now, o); err != nil {
 		return nil, err
 	}
-	return append(then.Secrets, Secret{NotBefore: now, NotAfter: o.end(now)}), nil
+	return append(then.Secrets, Secret{Ref: o.Secret, NotBefore: now, NotAfter: o.end(now)}), nil
+}
+
+// checked is o with the SRN as it is kept, if there is one. It asks the provider, which no
+// change of the store may wait for.
+func (d *Directory) checked(ctx context.Context, id ID, o RotateOptions) (RotateOptions, error) {
+	a, ok := d.Find(id)
+	if o.Secret == "" || !ok {
+		return o, nil
+	}
+	var err error
+	o.Secret, err = d.checkRef(ctx, o.Secret, a.SessionAlgorithm)
+	return o, err
 }
 
 // makeRoom ends the secrets after the overlap, and drops those that have ended, so that there
@@ -117,16 +138,16 @@ func (a *App) makeRoom(now time.Time, o RotateOptions) error {
 }
 
 // newSecret makes a secret of a from now on. Only one that signs is kept in a
-// form that can be read again.
-func (d *Directory) newSecret(a *App, now time.Time) (Secret, secret.Bytes, error) {
+// form that can be read again, and of one that a ref names nothing is.
+func (d *Directory) newSecret(a *App, ref string, now time.Time) (Secret, secret.Bytes, error) {
+	s := Secret{ID: "sec_" + strings.ToLower(rand.Text()[:12]), Ref: ref, NotBefore: now}
+	if ref != "" {
+		return s, secret.Bytes{}, nil
+	}
 	random := make([]byte, secretSize(a.SessionAlgorithm))
 	_, _ = rand.Read(random) // never fails (crypto/rand)
 	plain := []byte(secretPrefix + base64.RawURLEncoding.EncodeToString(random))
-	s := Secret{
-		ID:        "sec_" + strings.ToLower(rand.Text()[:12]),
-		Hash:      sha256.Sum256(plain),
-		NotBefore: now,
-	}
+	s.Hash = sha256.Sum256(plain)
 	if a.SessionAlgorithm.Symmetric() {
 		sealed, err := d.box.Seal(purpose(a.ID, s.ID), plain)
 		if err != nil {

@@ -30,7 +30,7 @@ func TestRotate(t *testing.T) {
 		"new at once":          {second, time.Hour, true},
 		"new for long":         {second, 10000 * time.Hour, true},
 	} {
-		if _, err := f.Authenticate(a.ID, tc.secret, noon.Add(tc.at)); (err == nil) != tc.want {
+		if _, err := f.Authenticate(t.Context(), a.ID, tc.secret, noon.Add(tc.at)); (err == nil) != tc.want {
 			t.Errorf("%s: Authenticate() error = %v, want good: %v", name, err, tc.want)
 		}
 	}
@@ -60,7 +60,7 @@ func TestRotateDoesNotLengthenALife(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.Authenticate(a.ID, first, noon.Add(time.Minute)); err == nil {
+	if _, err := f.Authenticate(t.Context(), a.ID, first, noon.Add(time.Minute)); err == nil {
 		t.Error("a second rotation gave the first secret more time")
 	}
 }
@@ -92,7 +92,7 @@ func TestRotationTellsOfRotate(t *testing.T) {
 	a, _ := f.add(t, Registration{})
 	for range maxSecrets - 1 {
 		f.now = f.now.Add(time.Minute)
-		shown, err := f.Rotation(a.ID, RotateOptions{Overlap: 3 * time.Hour, Life: 5 * time.Hour})
+		shown, err := f.Rotation(t.Context(), a.ID, RotateOptions{Overlap: 3 * time.Hour, Life: 5 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestRotationTellsOfRotate(t *testing.T) {
 		"unknown":           {"app_nobody", 0, fault.NotFound},
 		"public":            {page.ID, 0, fault.Conflict},
 	} {
-		if _, err := f.Rotation(tc.id, RotateOptions{Overlap: tc.overlap}); fault.KindOf(err) != tc.want {
+		if _, err := f.Rotation(t.Context(), tc.id, RotateOptions{Overlap: tc.overlap}); fault.KindOf(err) != tc.want {
 			t.Errorf("%s: error = %v, want %v", name, err, tc.want)
 		}
 	}
@@ -135,7 +135,7 @@ func TestSigningKey(t *testing.T) {
 			t.Parallel()
 			f := open(t)
 			a, first := f.add(t, Registration{SessionAlgorithm: alg})
-			key, err := f.SigningKey(&a, noon)
+			key, err := f.SigningKey(t.Context(), &a, noon)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,12 +168,12 @@ func TestSigningKeyIsTheNewestValid(t *testing.T) {
 		"at rotation":     {time.Hour, 1},
 		"after overlap":   {3 * time.Hour, 1},
 	} {
-		key, err := f.SigningKey(found, noon.Add(tc.at))
+		key, err := f.SigningKey(t.Context(), found, noon.Add(tc.at))
 		if err != nil || key.ID() != found.Secrets[tc.want].ID {
 			t.Errorf("%s: SigningKey() = %v, %v, want secret %d", name, key, err, tc.want)
 		}
 	}
-	if _, err := f.SigningKey(found, noon.Add(-1)); fault.KindOf(err) != fault.Denied {
+	if _, err := f.SigningKey(t.Context(), found, noon.Add(-1)); fault.KindOf(err) != fault.Denied {
 		t.Errorf("without a valid secret: %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestSigningKeyIsOpenedOncePerSnapshot(t *testing.T) {
 	f := open(t)
 	a, _ := f.add(t, Registration{})
 	for range 100 {
-		if _, err := f.SigningKey(&a, noon); err != nil {
+		if _, err := f.SigningKey(t.Context(), &a, noon); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -198,7 +198,7 @@ func TestSealedSecretIsBoundToItsRow(t *testing.T) {
 	a, _ := f.add(t, Registration{})
 	b, _ := f.add(t, Registration{})
 	b.Secrets[0].Sealed = a.Secrets[0].Sealed // moved in the database
-	if _, err := f.SigningKey(&b, noon); err == nil {
+	if _, err := f.SigningKey(t.Context(), &b, noon); err == nil {
 		t.Error("a secret moved from another app's row signs")
 	}
 }
@@ -207,7 +207,7 @@ func TestNoSigningKeyWithoutSealedSecret(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	a, _ := f.add(t, Registration{SessionAlgorithm: jose.ES256})
-	if _, err := f.SigningKey(&a, noon); fault.KindOf(err) != fault.Denied {
+	if _, err := f.SigningKey(t.Context(), &a, noon); fault.KindOf(err) != fault.Denied {
 		t.Errorf("SigningKey() error = %v", err)
 	}
 }

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,31 +36,66 @@ func newSnapshot(apps []App) *snapshot {
 }
 
 // SigningKey is the key that signs a's session tokens at now when its
-// SessionAlgorithm is symmetric: its newest valid secret.
-func (d *Directory) SigningKey(a *App, now time.Time) (*jose.Key, error) {
+// SessionAlgorithm is symmetric: its newest valid secret. It is [fault.Unavailable] if a
+// provider has that and does not answer.
+func (d *Directory) SigningKey(ctx context.Context, a *App, now time.Time) (*jose.Key, error) {
 	newest := a.newest(now)
 	if newest == nil {
 		return nil, fault.Newf(fault.Denied, "app %s has no valid secret to sign with: rotate its secret", a.ID)
 	}
-	return d.opened(a, newest)
+	keys, err := d.keysOf(ctx, a, newest, "", now)
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
 }
 
 // VerificationKeys are the keys that may have signed a session token of a that is still
-// good at now: all valid secrets, so that a rotation refuses no token.
-func (d *Directory) VerificationKeys(a *App, now time.Time) ([]*jose.Key, error) {
-	var keys []*jose.Key
+// good at now: all valid secrets, so that a rotation refuses no token. kid is the token's,
+// if it has one. It is [fault.Unavailable] if a provider does not answer, unless the kid is
+// of a key that is known.
+func (d *Directory) VerificationKeys(ctx context.Context, a *App, kid string, now time.Time) ([]*jose.Key, error) {
+	var all []*jose.Key
+	var failed error
 	for i := range a.Secrets {
 		s := &a.Secrets[i]
-		if s.Sealed == "" || !s.Valid(now) {
+		if !s.signs() || !s.Valid(now) {
 			continue
 		}
-		k, err := d.opened(a, s)
+		keys, err := d.keysOf(ctx, a, s, kid, now)
 		if err != nil {
-			return nil, err
+			failed = err
 		}
-		keys = append(keys, k)
+		all = append(all, keys...)
 	}
-	return keys, nil
+	if failed != nil && !slices.ContainsFunc(all, func(k *jose.Key) bool { return k.ID() == kid }) {
+		return nil, failed
+	}
+	return all, nil
+}
+
+// Unseal opens every secret of a that is sealed, to tell whether it can be.
+func (d *Directory) Unseal(a *App) error {
+	for i := range a.Secrets {
+		if s := &a.Secrets[i]; s.Sealed != "" {
+			if _, err := d.opened(a, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keysOf are those of a secret that signs, the newest first.
+func (d *Directory) keysOf(ctx context.Context, a *App, s *Secret, kid string, now time.Time) ([]*jose.Key, error) {
+	if s.Ref != "" {
+		return d.providedKeys(ctx, a, s, kid, now)
+	}
+	k, err := d.opened(a, s)
+	if err != nil {
+		return nil, err
+	}
+	return []*jose.Key{k}, nil
 }
 
 // opened opens a secret, once per snapshot.
@@ -83,12 +120,15 @@ func (d *Directory) open(a *App, s *Secret) (*jose.Key, error) {
 	return key, nil
 }
 
+// signs tells whether s can: its value can be read again.
+func (s *Secret) signs() bool { return s.Sealed != "" || s.Ref != "" }
+
 // newest is the youngest secret that is valid at now and can sign, nil if none is.
 func (a *App) newest(now time.Time) *Secret {
 	var newest *Secret
 	for i := range a.Secrets {
 		s := &a.Secrets[i]
-		if s.Sealed == "" || !s.Valid(now) {
+		if !s.signs() || !s.Valid(now) {
 			continue
 		}
 		if newest == nil || s.NotBefore.After(newest.NotBefore) {

@@ -68,6 +68,7 @@ var revealers = map[string]string{
 	"internal/seal/key.go":                  "writes a secret into the file of its owner",
 	"internal/seal/recipient.go":            "seals to a secret that both sides have",
 	"internal/app/directory.go":             "hashes a client secret, and seals one that signs",
+	"internal/app/provided.go":              "signs with a secret of a provider, and names its values",
 	"internal/user/password.go":             "hashes a password",
 	"internal/user/remote.go":               "shows the operator's own directory a password",
 	"internal/token/secret.go":              "hashes a refresh token, and makes the next one",

@@ -25,8 +25,8 @@ type appsKeysAdd struct {
 	URL       string         `name:"url" placeholder:"URL" help:"Of a JWKS document, in the place of a file. It is fetched when a key is needed."`
 	Alg       jose.Algorithm `placeholder:"ALG" help:"What a key in PEM signs with, as in RS256."`
 	Kid       string         `placeholder:"TEXT" help:"The kid that the app puts into its assertions. Without: that of the JWK, else the thumbprint."`
-	NotBefore time.Time      `placeholder:"TIME" help:"When it becomes good, as in 2027-01-31T12:00:00Z. Without: now."`
-	NotAfter  time.Time      `placeholder:"TIME" help:"When it ends. Without: never."`
+	NotBefore time.Time      `placeholder:"TIME" help:"When it becomes good: a date (UTC) or a time (RFC 3339). Without: now."`
+	NotAfter  time.Time      `placeholder:"TIME" help:"When it ends, likewise. Without: never."`
 	JSON      bool           `help:"Print JSON."`
 }
 

@@ -81,6 +81,7 @@ func set[T any](member, given *T) {
 type appsAdd struct {
 	Name   string `arg:"" help:"What people call it."`
 	Public bool   `help:"It runs where no secret can be kept, in a page or on a phone, and gets none: it signs users in and refreshes by its client id alone."`
+	Secret string `placeholder:"SRN" help:"Where its secret lies; without, one is made."`
 	appFlags
 	JSON bool `help:"Print JSON."`
 }
@@ -93,25 +94,26 @@ Examples:
   carnet apps add shop --origins https://shop.example --scopes orders.read
   carnet apps add bank --origins https://bank.example --identity connector --connector WhoIsIt --cookies sid
   carnet apps add shop-page --public --origins https://shop.example --redirect-uris https://shop.example/back
-  carnet apps add orders --grants client_credentials,token-exchange --targets https://stock.example`
+  carnet apps add orders --grants client_credentials,token-exchange --targets https://stock.example
+  carnet apps add bank --secret srn:vault::default:secret:bank-app`
 }
 
 // Run prints the credentials.
 func (c appsAdd) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
-		r := app.Registration{Name: c.Name, Public: c.Public}
+		r := app.Registration{Name: c.Name, Public: c.Public, Secret: c.Secret}
 		c.apply(&r)
 		a, value, err := core.Apps.Add(ctx, r)
 		if err != nil {
 			return err
 		}
 		return errors.Join(s.printCredentials(a.ID, value, c.JSON),
-			s.record(ctx, core, nil, audit.Entry{Action: audit.AppAdd, Object: string(a.ID), Details: map[audit.Detail]string{audit.Name: a.Name}}))
+			s.record(ctx, core, nil, audit.Entry{Action: audit.AppAdd, Object: string(a.ID), Details: map[audit.Detail]string{audit.Name: a.Name, audit.Key: c.Secret}}))
 	})
 }
 
 // printCredentials prints a new secret, the only time that it can be. A public app
-// has none.
+// has none, and of one that lies with a provider there is nothing to print.
 func (s *shell) printCredentials(id app.ID, value secret.Bytes, asJSON bool) error {
 	if value.Len() > 0 {
 		s.note("keep the secret: it cannot be printed again")
@@ -164,6 +166,7 @@ type appRow struct {
 // secretRow tells of a secret what may be known.
 type secretRow struct {
 	ID        string `json:"id"`
+	SRN       string `json:"srn,omitempty"`
 	NotBefore string `json:"not_before"`
 	NotAfter  string `json:"not_after,omitempty"`
 }
@@ -202,12 +205,16 @@ func rowOfApp(a *app.App) appRow {
 		}
 	}
 	for _, x := range a.Secrets {
-		row.Secrets = append(row.Secrets, secretRow{x.ID, moment(x.NotBefore), moment(x.NotAfter)})
+		row.Secrets = append(row.Secrets, rowOfSecret(x))
 	}
 	for _, k := range a.Keys {
 		row.Keys = append(row.Keys, rowOfPublicKey(k))
 	}
 	return row
+}
+
+func rowOfSecret(x app.Secret) secretRow {
+	return secretRow{x.ID, x.Ref, moment(x.NotBefore), moment(x.NotAfter)}
 }
 
 type appsShow struct {
@@ -262,6 +269,7 @@ type appsRotate struct {
 	ID      app.ID        `arg:"" help:"Client id."`
 	Overlap time.Duration `default:"24h" help:"How long the old secrets stay good."`
 	Life    time.Duration `default:"0s" help:"How long the new secret is good; 0s: without end."`
+	Secret  string        `placeholder:"SRN" help:"Where the new secret lies; without, one is made."`
 	DryRun  bool          `help:"Only show which secrets there would be, and until when."`
 	JSON    bool          `help:"Print JSON."`
 }
@@ -270,14 +278,20 @@ type appsRotate struct {
 func (c appsRotate) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		if c.DryRun {
-			return c.dryRun(s, core)
+			return c.dryRun(ctx, s, core)
 		}
-		value, err := core.Apps.Rotate(ctx, c.ID, app.RotateOptions{Overlap: c.Overlap, Life: c.Life})
+		value, err := core.Apps.Rotate(ctx, c.ID, c.options())
 		if err != nil {
 			return err
 		}
-		return errors.Join(s.printCredentials(c.ID, value, c.JSON), s.record(ctx, core, nil, audit.Entry{Action: audit.AppRotate, Object: string(c.ID)}))
+		return errors.Join(s.printCredentials(c.ID, value, c.JSON), s.record(ctx, core, nil, audit.Entry{
+			Action: audit.AppRotate, Object: string(c.ID), Details: map[audit.Detail]string{audit.Key: c.Secret},
+		}))
 	})
+}
+
+func (c appsRotate) options() app.RotateOptions {
+	return app.RotateOptions{Overlap: c.Overlap, Life: c.Life, Secret: c.Secret}
 }
 
 type appsDisable struct {

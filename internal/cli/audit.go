@@ -180,8 +180,8 @@ func (c auditTail) follow(ctx context.Context, s *shell, core *server.Core, last
 }
 
 type auditQuery struct {
-	Since   string `placeholder:"WHEN" help:"From a time (RFC 3339) on, or a duration ago such as 24h."`
-	Until   string `placeholder:"WHEN" help:"Up to a time, or a duration ago."`
+	Since   string `placeholder:"WHEN" help:"From a time (RFC 3339) or a date (UTC) on, or a duration ago such as 24h or 7d."`
+	Until   string `placeholder:"WHEN" help:"Up to a time or a date, or a duration ago."`
 	Actor   string `placeholder:"NAME" help:"Who: a name or id; or all of a kind: operator, admin, app, user, system."`
 	Action  string `placeholder:"ACTION" help:"What, as in app.rotate; with * at its end all that begin so, as in 'app.*'."`
 	Object  string `placeholder:"ID" help:"The id or name of what it is about."`

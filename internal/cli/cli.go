@@ -77,11 +77,11 @@ type shell struct {
 func Run(ctx context.Context, args []string, std IO) int {
 	var c commands
 	exit := -1 // set once help was printed
-	parser, err := kong.New(&c,
+	parser, err := kong.New(&c, append(readers(),
 		kong.Name("carnet"), kong.Description(description), kong.Writers(std.Out, std.Err),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-	)
+	)...)
 	if err != nil {
 		return report(std.Err, fmt.Errorf("command grammar: %w", err))
 	}

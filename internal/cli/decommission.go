@@ -3,8 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/audit"
@@ -111,22 +109,18 @@ func (c consumersDecommission) end(now time.Time) (time.Time, error) {
 		grace, err := graceOf(cmp.Or(c.Grace, "30d"))
 		return now.Add(grace), err
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, c.At); err == nil {
-			return t, nil
-		}
+	t, err := at(c.At)
+	if err != nil {
+		return time.Time{}, fault.New(fault.Invalid, "--at must be a date such as 2026-06-01, or a time such as 2026-06-01T12:00:00Z")
 	}
-	return time.Time{}, fault.New(fault.Invalid, "--at must be a date such as 2026-06-01, or a time such as 2026-06-01T12:00:00Z")
+	return t, nil
 }
 
-// graceOf reads a duration, which may be in days.
+// graceOf reads the flag --grace.
 func graceOf(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	} else if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return d, nil
+	d, err := span(text)
+	if err != nil || d < 0 {
+		return 0, fault.New(fault.Invalid, "--grace must be a duration such as 30d or 12h")
 	}
-	return 0, fault.New(fault.Invalid, "--grace must be a duration such as 30d or 12h")
+	return d, nil
 }

@@ -58,12 +58,12 @@ func TestProgressTells(t *testing.T) {
 
 func TestGraceOf(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "0s": 0, "12h30m": 12*time.Hour + 30*time.Minute, "0d": 0} {
+	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "0s": 0, "12h30m": 12*time.Hour + 30*time.Minute, "0d": 0, "106751d": 106751 * 24 * time.Hour} {
 		if got, err := graceOf(text); err != nil || got != want {
 			t.Errorf("graceOf(%q) = %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "d", "-1d", "-1h", "1.5d", "soon", "99999999d", "30"} {
+	for _, text := range []string{"", "d", "-1d", "-1h", "1.5d", "soon", "106752d", "30"} {
 		if got, err := graceOf(text); err == nil {
 			t.Errorf("graceOf(%q) = %v", text, got)
 		}

@@ -31,13 +31,13 @@ type revokeCommand struct {
 
 // revokeFlags are what all revocations have.
 type revokeFlags struct {
-	Expires string `placeholder:"WHEN" help:"When the revocation leaves by itself: a time (RFC 3339), a duration from now, or never."`
+	Expires string `placeholder:"WHEN" help:"When the revocation leaves by itself: a time (RFC 3339), a date (UTC), a duration from now, or never."`
 	Reason  string `placeholder:"TEXT" help:"Why, for those who list it."`
 }
 
 // datedFlags are those of revocations that spare what is issued later.
 type datedFlags struct {
-	Before string `placeholder:"WHEN" help:"Only tokens issued before: a time (RFC 3339) or a duration ago; without it, now."`
+	Before string `placeholder:"WHEN" help:"Only tokens issued before: a time (RFC 3339), a date (UTC), or a duration ago; without it, now."`
 	revokeFlags
 }
 

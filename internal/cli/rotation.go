@@ -5,7 +5,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/server"
 )
@@ -17,8 +16,8 @@ type secretPlanRow struct {
 }
 
 // dryRun prints the secrets that the app would have.
-func (c appsRotate) dryRun(s *shell, core *server.Core) error {
-	secrets, err := core.Apps.Rotation(c.ID, app.RotateOptions{Overlap: c.Overlap, Life: c.Life})
+func (c appsRotate) dryRun(ctx context.Context, s *shell, core *server.Core) error {
+	secrets, err := core.Apps.Rotation(ctx, c.ID, c.options())
 	if err != nil {
 		return err
 	}
@@ -26,7 +25,8 @@ func (c appsRotate) dryRun(s *shell, core *server.Core) error {
 	rows, cells := []secretPlanRow{}, [][]string{}
 	for i, x := range secrets {
 		signs := i == len(secrets)-1 && a.SessionAlgorithm.Symmetric()
-		row := secretPlanRow{secretRow{cmp.Or(x.ID, "new"), moment(x.NotBefore), moment(x.NotAfter)}, signs}
+		row := secretPlanRow{rowOfSecret(x), signs}
+		row.ID = cmp.Or(x.ID, "new")
 		rows = append(rows, row)
 		cells = append(cells, []string{row.ID, row.NotBefore, row.NotAfter, map[bool]string{true: "yes"}[signs]})
 	}

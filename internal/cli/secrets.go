@@ -180,7 +180,7 @@ func (c secretsDelete) Run(s *shell) error {
 }
 
 type secretsCheck struct {
-	SRN []string `arg:"" optional:"" name:"srn" help:"Names of secrets; without any, all that the configuration names."`
+	SRN []string `arg:"" optional:"" name:"srn" help:"Names of secrets; without any, all that the configuration and the apps name."`
 	listing
 }
 
@@ -206,7 +206,8 @@ func (c secretsCheck) Run(s *shell) error {
 	return s.withCore(func(ctx context.Context, core *server.Core) error {
 		refs := c.SRN
 		if len(refs) == 0 {
-			refs = core.Config.SecretRefs()
+			refs = append(core.Config.SecretRefs(), core.Apps.SecretRefs()...)
+			slices.Sort(refs)
 		}
 		rows, cells, bad := []checkRow{}, [][]string{}, 0
 		for _, ref := range slices.Compact(refs) {

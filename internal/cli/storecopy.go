@@ -98,11 +98,12 @@ func (c storeCopy) destination(ctx context.Context) (b bulk, err error) {
 		func(url string) (err error) { b, err = postgres.OpenDestination(ctx, url); return err })
 }
 
-// plan is what would be copied. A destination without tables gets none.
+// plan is what would be copied. A destination that lacks tables, since there is none yet or
+// a copy was killed while it made them, gets none.
 func (c storeCopy) plan(ctx context.Context, from bulk) (p *transfer.Plan, err error) {
 	l, err := lookAt(ctx, c.To)
 	switch {
-	case fault.KindOf(err) == fault.NotFound || err == nil && l.Version == 0:
+	case fault.KindOf(err) == fault.NotFound || err == nil && l.Empty && l.Version < l.Known:
 		return (&transfer.Copy{From: from}).Plan(ctx)
 	case err == nil && l.Version != l.Known:
 		err = table.ErrSchema(l.Version, l.Known, len(l.Pending))

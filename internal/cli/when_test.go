@@ -21,7 +21,10 @@ func TestWhen(t *testing.T) {
 		"never":                         {wrong, "never"},
 		"-1h":                           {wrong, wrong},
 		"yesterday":                     {wrong, wrong},
-		"2026-06-01":                    {wrong, wrong},
+		"2026-06-01":                    {"2026-06-01T00:00:00Z", "2026-06-01T00:00:00Z"},
+		"2d":                            {"2026-05-30T12:00:00Z", "2026-06-03T12:00:00Z"},
+		"-2d":                           {wrong, wrong},
+		"2026-06-31":                    {wrong, wrong},
 		"2026-06-01 10:00:00":           {wrong, wrong},
 		"":                              {wrong, wrong},
 		"2026-06-01T10:00:00Z and more": {wrong, wrong},
@@ -49,7 +52,7 @@ func TestWhen(t *testing.T) {
 
 // FuzzWhen: what is read is written in a form that is read as the same.
 func FuzzWhen(f *testing.F) {
-	for _, seed := range []string{"1h", "never", "2026-06-01T10:00:00.123Z", "0", "-5m", "2026-06-01T24:00:00Z"} {
+	for _, seed := range []string{"1h", "never", "2026-06-01T10:00:00.123Z", "0", "-5m", "2026-06-01T24:00:00Z", "2026-06-01", "7d"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -44,9 +44,9 @@ func (s *Server) koreDoor(ctx context.Context, d *carrier, known func(bot.ID) bo
 
 // assertionKeys may have signed a session token of a: its secrets if it signs with them,
 // else the key set that signs for all apps.
-func (c *Core) assertionKeys(a *app.App, now time.Time) ([]*jose.Key, error) {
+func (c *Core) assertionKeys(ctx context.Context, a *app.App, kid string, now time.Time) ([]*jose.Key, error) {
 	if a.SessionAlgorithm.Symmetric() {
-		return c.Apps.VerificationKeys(a, now)
+		return c.Apps.VerificationKeys(ctx, a, kid, now)
 	}
 	return c.Keys.Published(token.SessionSet, now), nil
 }

@@ -36,6 +36,9 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.core.follow(ctx, s.catalog, s.keysChanged) })
 	g.Go(func() error { return s.core.tend(ctx) })
 	g.Go(func() error { return s.core.Secrets.Run(ctx) })
+	if s.core.signs() || s.carrier != nil { // no other node needs an app's secret
+		g.Go(func() error { return s.core.Apps.Run(ctx) })
+	}
 	if s.core.signs() {
 		g.Go(func() error { return s.core.housekeep(ctx) })
 		g.Go(func() error { return s.core.endings().run(ctx) })

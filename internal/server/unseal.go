@@ -15,7 +15,7 @@ func (c *Core) Unseals(ctx context.Context) error {
 		return fmt.Errorf("credentials: %w", err)
 	}
 	for _, a := range c.Apps.All() {
-		if _, err := c.Apps.VerificationKeys(a, c.now()); err != nil {
+		if err := c.Apps.Unseal(a); err != nil {
 			return err
 		}
 	}

@@ -72,6 +72,9 @@ func (v *visitors) identify(ctx context.Context, text string) (chatapi.Identity,
 
 func (v *visitors) identifySession(ctx context.Context, text string) (chatapi.Identity, error) {
 	t, err := v.session.Verify(ctx, text)
+	if fault.KindOf(err) == fault.Unavailable { // the app's secret cannot be read
+		return chatapi.Identity{}, err
+	}
 	if err != nil {
 		return chatapi.Identity{}, refusedToken(err)
 	}
@@ -125,7 +128,7 @@ func (k *sessionKeys) Find(ctx context.Context, h carnet.Hint) ([]*carnet.Key, e
 	if !a.SessionAlgorithm.Symmetric() {
 		return k.set.Find(ctx, h)
 	}
-	secrets, err := k.apps.VerificationKeys(a, k.set.clock())
+	secrets, err := k.apps.VerificationKeys(ctx, a, h.KeyID, k.set.clock())
 	if err != nil {
 		return nil, err
 	}

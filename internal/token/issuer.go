@@ -48,7 +48,7 @@ type keys interface {
 
 // apps gives the secret of an app whose session tokens are symmetric.
 type apps interface {
-	SigningKey(a *app.App, now time.Time) (*jose.Key, error)
+	SigningKey(ctx context.Context, a *app.App, now time.Time) (*jose.Key, error)
 }
 
 // subjects tells whether the subject of a refresh token may go on.

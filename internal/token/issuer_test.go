@@ -70,7 +70,7 @@ func (r *ring) Sign(_ context.Context, set key.SetName, alg jose.Algorithm, typ 
 // shared is the secret of every app.
 type shared struct{ key *jose.Key }
 
-func (s shared) SigningKey(*app.App, time.Time) (*jose.Key, error) {
+func (s shared) SigningKey(context.Context, *app.App, time.Time) (*jose.Key, error) {
 	if s.key == nil {
 		return nil, fault.New(fault.Denied, "no valid secret")
 	}
@@ -255,7 +255,7 @@ func TestSession(t *testing.T) {
 			alg := tc.request.App.SessionAlgorithm
 			k, material := f.ring.keys[SessionSet][alg], any([]byte(strings.Repeat("s", 46)))
 			if alg.Symmetric() {
-				k, _ = f.c.Apps.SigningKey(nil, noon)
+				k, _ = f.c.Apps.SigningKey(t.Context(), nil, noon)
 			} else {
 				material = k.Public().Crypto()
 			}

@@ -47,7 +47,7 @@ func (i *Issuer) Session(ctx context.Context, r SessionRequest) (string, error) 
 		claims.Audience = r.Audience
 	}
 	if r.App.SessionAlgorithm.Symmetric() {
-		return i.signShared(r.App, now, claims)
+		return i.signShared(ctx, r.App, now, claims)
 	}
 	return i.sign(ctx, SessionSet, r.App.SessionAlgorithm, sessionType, claims)
 }
@@ -60,8 +60,8 @@ func (i *Issuer) SessionAudience(a *app.App) string {
 	return i.c.SessionAudience
 }
 
-func (i *Issuer) signShared(a *app.App, now time.Time, claims sessionClaims) (string, error) {
-	k, err := i.c.Apps.SigningKey(a, now)
+func (i *Issuer) signShared(ctx context.Context, a *app.App, now time.Time, claims sessionClaims) (string, error) {
+	k, err := i.c.Apps.SigningKey(ctx, a, now)
 	if err != nil {
 		return "", fmt.Errorf("find secret: %w", err)
 	}

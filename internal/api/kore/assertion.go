@@ -1,6 +1,7 @@
 package kore
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -36,8 +37,8 @@ func badAssertion(cause error) error {
 }
 
 // verify checks an assertion that is shown for the first time, if it may be shown once.
-func (h *Handler) verify(text string, now time.Time) (visitor, error) {
-	v, err := h.read(text, now)
+func (h *Handler) verify(ctx context.Context, text string, now time.Time) (visitor, error) {
+	v, err := h.read(ctx, text, now)
 	if err != nil {
 		return visitor{}, err
 	}
@@ -72,7 +73,7 @@ func (v visitor) once() string { return "jti " + v.token.Issuer + " " + v.token.
 // read checks all but how long an assertion is good: it is signed by the app that iss
 // names, with its secret or a key that signs for it. aud may be anything. Times may be
 // in seconds or, as Kore's own sample writes them, in milliseconds.
-func (h *Handler) read(text string, now time.Time) (visitor, error) {
+func (h *Handler) read(ctx context.Context, text string, now time.Time) (visitor, error) {
 	if strings.Count(text, ".") == 4 {
 		var err error
 		if text, err = h.decrypt(text); err != nil {
@@ -88,7 +89,10 @@ func (h *Handler) read(text string, now time.Time) (visitor, error) {
 		return visitor{}, badAssertion(err)
 	}
 	c := claims{object: &object}
-	a, key, err := h.signer(&u, c.text("iss", "kore_iss"), now)
+	a, key, err := h.signer(ctx, &u, c.text("iss", "kore_iss"), now)
+	if fault.KindOf(err) == fault.Unavailable {
+		return visitor{}, err
+	}
 	if err != nil {
 		return visitor{}, badAssertion(err)
 	}
@@ -130,7 +134,7 @@ func (h *Handler) decrypt(text string) (string, error) {
 }
 
 // signer finds the app that signed u, and its key.
-func (h *Handler) signer(u *jose.Unverified, issuer string, now time.Time) (*app.App, *jose.Key, error) {
+func (h *Handler) signer(ctx context.Context, u *jose.Unverified, issuer string, now time.Time) (*app.App, *jose.Key, error) {
 	if u.Type != "" && !strings.EqualFold(u.Type, "JWT") {
 		return nil, nil, errors.New("typ is not JWT")
 	}
@@ -138,7 +142,7 @@ func (h *Handler) signer(u *jose.Unverified, issuer string, now time.Time) (*app
 	if !ok || a.Disabled {
 		return nil, nil, errors.New("iss is no app, or one that is disabled")
 	}
-	keys, err := h.c.Keys(a, now)
+	keys, err := h.c.Keys(ctx, a, u.KeyID, now)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package kore
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -70,7 +71,7 @@ func TestAssertions(t *testing.T) {
 		text := w.assertion(tc.change)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, err := w.verify(text, now)
+			v, err := w.verify(t.Context(), text, now)
 			if (err == nil) != tc.ok {
 				t.Fatalf("verify() = %v, want success %t", err, tc.ok)
 			}
@@ -117,7 +118,7 @@ func TestSignatures(t *testing.T) {
 		"a list for claims":         {w.sign(jose.HS256, "JWT", nil), false},
 		"longer than tokens may be": {good + strings.Repeat("A", 20<<10), false},
 	} {
-		if _, err := w.verify(tc.text, w.clock.now()); (err == nil) != tc.ok {
+		if _, err := w.verify(t.Context(), tc.text, w.clock.now()); (err == nil) != tc.ok {
 			t.Errorf("%s: verify() = %v, want success %t", name, err, tc.ok)
 		}
 	}
@@ -143,17 +144,43 @@ func TestAlgorithms(t *testing.T) {
 	}
 	for _, of := range all {
 		h := New(Config{
-			Apps: oneApp{shop}, Keys: func(*app.App, time.Time) ([]*jose.Key, error) { return []*jose.Key{keys[of]}, nil },
+			Apps: oneApp{shop}, Keys: func(context.Context, *app.App, string, time.Time) ([]*jose.Key, error) {
+				return []*jose.Key{keys[of]}, nil
+			},
 		})
 		for _, by := range all {
 			text, err := keys[by].Sign("JWT", claims)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := h.verify(text, now); (err == nil) != (of == by) {
+			if _, err := h.verify(t.Context(), text, now); (err == nil) != (of == by) {
 				t.Errorf("an app of %s, an assertion by %s: verify() = %v", of, by, err)
 			}
 		}
+	}
+}
+
+// Nobody is told that an assertion is bad while the app's secret cannot be read.
+func TestSecretOutOfReach(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	key, err := jose.NewSecretKey(jose.HS256, "sec_1.0a", []byte(strings.Repeat("s", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := key.Sign("JWT", []byte(fmt.Sprintf(`{"iss":"shop","sub":"ann","exp":%d}`, now.Unix()+60)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked string
+	h := New(Config{
+		Apps: oneApp{&app.App{ID: "shop"}}, Keys: func(_ context.Context, _ *app.App, kid string, _ time.Time) ([]*jose.Key, error) {
+			asked = kid
+			return nil, fault.New(fault.Unavailable, "try again")
+		},
+	})
+	if _, err := h.verify(t.Context(), text, now); fault.KindOf(err) != fault.Unavailable || asked != "sec_1.0a" {
+		t.Errorf("verify() = %v, asked for the key %q", err, asked)
 	}
 }
 
@@ -236,10 +263,10 @@ func (c *changing) Revoked(t revocation.Token) bool {
 func TestRevokedAssertion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Revocations = &changing{subject: "bob"} })
-	if _, err := w.verify(w.assertion(nil), w.clock.now()); err != nil {
+	if _, err := w.verify(t.Context(), w.assertion(nil), w.clock.now()); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.verify(w.assertion(map[string]any{"sub": "bob"}), w.clock.now()); fault.KindOf(err) != fault.Unauthenticated {
+	if _, err := w.verify(t.Context(), w.assertion(map[string]any{"sub": "bob"}), w.clock.now()); fault.KindOf(err) != fault.Unauthenticated {
 		t.Errorf("verify() = %v, want a refusal", err)
 	}
 }
@@ -277,7 +304,7 @@ func TestEncryptedAssertions(t *testing.T) {
 		"encrypted twice":       {sealed(good), false},
 		"damaged":               {good[:len(good)-4] + "AAAA", false},
 	} {
-		if _, err := w.verify(tc.text, w.clock.now()); (err == nil) != tc.ok {
+		if _, err := w.verify(t.Context(), tc.text, w.clock.now()); (err == nil) != tc.ok {
 			t.Errorf("%s: verify() = %v, want success %t", name, err, tc.ok)
 		}
 	}
@@ -309,10 +336,10 @@ func FuzzVerify(f *testing.F) {
 	f.Add("a.b.c")
 	f.Add("a.b.c.d.e")
 	h := New(Config{
-		Apps: oneApp{shop}, Keys: func(*app.App, time.Time) ([]*jose.Key, error) { return []*jose.Key{key}, nil },
+		Apps: oneApp{shop}, Keys: func(context.Context, *app.App, string, time.Time) ([]*jose.Key, error) { return []*jose.Key{key}, nil },
 	})
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := h.verify(text, now)
+		v, err := h.verify(t.Context(), text, now)
 		if err != nil {
 			if fault.KindOf(err) != fault.Unauthenticated {
 				t.Errorf("verify() = %v", err)

@@ -69,8 +69,9 @@ type opener interface {
 type Config struct {
 	Engine engine
 	Apps   apps
-	// Keys may have signed an assertion of a that is good at now.
-	Keys func(a *app.App, now time.Time) ([]*jose.Key, error)
+	// Keys may have signed an assertion of a that is good at now, and has kid or none. They
+	// are [fault.Unavailable] while the app's secret cannot be read.
+	Keys func(ctx context.Context, a *app.App, kid string, now time.Time) ([]*jose.Key, error)
 	// Bot is the one that pages call by an _id or, if there is none of that, a name.
 	Bot         func(id, name string) (bot.ID, bool)
 	Box         box

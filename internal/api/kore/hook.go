@@ -40,7 +40,7 @@ func (h *Handler) signed(w http.ResponseWriter, r *http.Request) (visitor, grant
 		return visitor{}, grant{}, fault.New(fault.NotFound, "the path must have the _id of a bot that is configured here")
 	}
 	now := h.c.Clock()
-	v, err := h.read(credentials(r), now)
+	v, err := h.read(r.Context(), credentials(r), now)
 	switch {
 	case err != nil:
 		return visitor{}, grant{}, fault.Wrap(fault.Denied, "the token is not valid here", err)

@@ -68,7 +68,7 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request) error {
 	if !known { // before the assertion is used up
 		return fault.BadField("botInfo.taskBotId", "must be the _id of a bot that is configured here")
 	}
-	v, err := h.verify(req.Assertion, now)
+	v, err := h.verify(r.Context(), req.Assertion, now)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (h *Handler) merge(ctx context.Context, v visitor, now time.Time) error {
 	if v.before == "" {
 		return nil
 	}
-	from, err := h.before(v, now)
+	from, err := h.before(ctx, v, now)
 	if err != nil {
 		h.c.Log.LogAttrs(ctx, slog.LevelWarn, "identityToMerge ignored", slog.String("app", string(v.app.ID)), slog.Any("err", err))
 		return nil
@@ -36,7 +36,7 @@ func (h *Handler) merge(ctx context.Context, v visitor, now time.Time) error {
 // with a known user's it would take over what is not its own. So the name must be an
 // anonymous one, by itself (no one can guess those that the JWT service makes) or by an
 // assertion of the same app that says so.
-func (h *Handler) before(v visitor, now time.Time) (chat.User, error) {
+func (h *Handler) before(ctx context.Context, v visitor, now time.Time) (chat.User, error) {
 	from := chat.User{Issuer: v.user.Issuer, Subject: v.before}
 	switch {
 	case v.anonymous:
@@ -46,7 +46,7 @@ func (h *Handler) before(v visitor, now time.Time) (chat.User, error) {
 	case strings.Count(v.before, ".") < 2:
 		return chat.User{}, errors.New("it is neither an assertion nor an identity that the JWT service made")
 	}
-	was, err := h.read(v.before, now)
+	was, err := h.read(ctx, v.before, now)
 	switch {
 	case err != nil:
 		return chat.User{}, err

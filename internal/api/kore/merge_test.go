@@ -56,17 +56,17 @@ func TestBefore(t *testing.T) {
 		"dots":                    {map[string]any{"identityToMerge": "a.b.c"}, ""},
 		"still anonymous":         {map[string]any{"identityToMerge": nobody, "isAnonymous": true}, ""},
 	} {
-		v, err := w.verify(w.assertion(tc.change), now)
+		v, err := w.verify(t.Context(), w.assertion(tc.change), now)
 		if err != nil {
 			t.Errorf("%s: verify() = %v", name, err)
 			continue
 		}
-		from, err := w.before(v, now)
+		from, err := w.before(t.Context(), v, now)
 		if (err == nil) != (tc.want != "") || err == nil && from != (chat.User{Issuer: string(w.shop.ID), Subject: tc.want}) {
 			t.Errorf("%s: before() = %v, %v, want %q", name, from, err, tc.want)
 		}
 	}
-	if _, err := w.verify(w.assertion(map[string]any{"identityToMerge": 7}), now); err == nil {
+	if _, err := w.verify(t.Context(), w.assertion(map[string]any{"identityToMerge": 7}), now); err == nil {
 		t.Error("a number was taken for an identity")
 	}
 }

@@ -96,7 +96,7 @@ func (h *Handler) client(ctx context.Context, by proof, per *limit.Limiter) (*ap
 			return a, nil // not limited: anyone could use its limit up
 		}
 	}
-	a, err := h.c.Apps.Authenticate(by.id, by.secret, h.c.Clock())
+	a, err := h.c.Apps.Authenticate(ctx, by.id, by.secret, h.c.Clock())
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ import (
 // apps is what the surface asks of the apps' directory.
 type apps interface {
 	Find(id app.ID) (*app.App, bool)
-	Authenticate(id app.ID, given secret.Bytes, now time.Time) (*app.App, error)
+	Authenticate(ctx context.Context, id app.ID, given secret.Bytes, now time.Time) (*app.App, error)
 	AllowsOrigin(origin string) bool
 }
 

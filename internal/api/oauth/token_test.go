@@ -92,6 +92,7 @@ func TestTokenRefuses(t *testing.T) {
 		"secret not form-encoded":    {cc, []string{"Basic " + base64.StdEncoding.EncodeToString([]byte("app_web:right+%"))}, 401, "invalid_client", true},
 		"Bearer":                     {cc, []string{"Bearer x"}, 401, "invalid_client", true},
 		"broken Basic":               {cc, []string{"Basic !"}, 401, "invalid_client", true},
+		"secret out of reach":        {cc, []string{basicHeader("app_far", "right+%")}, 503, "temporarily_unavailable", false},
 		"public client":              {cc + "&client_id=app_spa", nil, 400, "unauthorized_client", false},
 		"public client, a secret":    {cc + "&client_id=app_spa&client_secret=right%2B%25", nil, 401, "invalid_client", false},
 		"public client, Basic":       {cc, []string{basicHeader("app_spa", "")}, 401, "invalid_client", true},
@@ -207,8 +208,12 @@ func TestPublicAppsAreNotLimitedTogether(t *testing.T) {
 func TestBusySigner(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	f.ring.err = fault.New(fault.Unavailable, "busy")
-	refused(t, f.form(t, "/oauth2/token", "grant_type=client_credentials"+inBody), 503, "temporarily_unavailable")
+	f.ring.err = &fault.Error{Kind: fault.Unavailable, Msg: "keys are out of reach", RetryAfter: 5 * time.Second}
+	w := f.form(t, "/oauth2/token", "grant_type=client_credentials"+inBody)
+	refused(t, w, 503, "temporarily_unavailable")
+	if got := w.Header().Get("Retry-After"); got != "5" {
+		t.Errorf("Retry-After = %q, want what the signer says", got)
+	}
 	if len(f.observed) != 1 || f.observed[0] != app.ClientCredentials {
 		t.Errorf("observed %v", f.observed)
 	}

@@ -23,7 +23,7 @@ import (
 // apps is what the service asks of the directory.
 type apps interface {
 	Find(id app.ID) (*app.App, bool)
-	Authenticate(id app.ID, given secret.Bytes, now time.Time) (*app.App, error)
+	Authenticate(ctx context.Context, id app.ID, given secret.Bytes, now time.Time) (*app.App, error)
 	AllowsOrigin(origin string) bool
 	AllowsCookies(origin string) bool
 }
@@ -118,7 +118,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a, proven, err := h.client(req, now)
+	a, proven, err := h.client(r.Context(), req, now)
 	if err != nil {
 		h.noteClient(req.clientID, addr, err)
 		return err
@@ -142,12 +142,15 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 
 // client finds the app. A secret that is given must be right, whatever it is
 // needed for; proven tells that one was.
-func (h *Handler) client(req request, now time.Time) (a *app.App, proven bool, err error) {
+func (h *Handler) client(ctx context.Context, req request, now time.Time) (a *app.App, proven bool, err error) {
 	if req.clientID == "" {
 		return nil, false, fault.BadField("clientId", "must be the app's client id")
 	}
 	if req.clientSecret.Len() > 0 {
-		a, err = h.c.Apps.Authenticate(req.clientID, req.clientSecret, now)
+		a, err = h.c.Apps.Authenticate(ctx, req.clientID, req.clientSecret, now)
+		if fault.KindOf(err) == fault.Unavailable { // nobody can tell
+			return nil, false, err
+		}
 		if err != nil {
 			return nil, false, refused(err)
 		}

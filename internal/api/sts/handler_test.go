@@ -16,6 +16,8 @@ import (
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/token"
@@ -33,9 +35,12 @@ func (d directory) Find(id app.ID) (*app.App, bool) {
 	return a, ok
 }
 
-func (d directory) Authenticate(id app.ID, given secret.Bytes, _ time.Time) (*app.App, error) {
+func (d directory) Authenticate(_ context.Context, id app.ID, given secret.Bytes, _ time.Time) (*app.App, error) {
 	if a, ok := d[id]; ok && !a.Disabled && given.Equal(secret.FromString("right")) {
 		return a, nil
+	}
+	if id == "app_far" { // its secret lies with a provider that does not answer
+		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "try again", RetryAfter: 10 * time.Second}
 	}
 	return nil, fault.New(fault.Unauthenticated, "client authentication failed")
 }
@@ -144,6 +149,15 @@ func (f *fixture) post(t *testing.T, media, body string, header ...string) *http
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, r)
 	return w
+}
+
+// Nobody is told that a secret is wrong which nobody can read.
+func TestSecretOutOfReach(t *testing.T) {
+	t.Parallel()
+	w := open(t).post(t, form, "clientId=app_far&clientSecret=right")
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "10" {
+		t.Errorf("%d %s, Retry-After %q", w.Code, w.Body, w.Header().Get("Retry-After"))
+	}
 }
 
 func TestAnswer(t *testing.T) {
@@ -452,6 +466,50 @@ func TestTemporaryFaults(t *testing.T) {
 	}
 	if len(f.observed) != 2 || f.observed[0] == nil || f.observed[1] == nil {
 		t.Errorf("observed %v", f.observed)
+	}
+}
+
+// unsigned is whoever an issuer asks, while nobody can sign.
+type unsigned struct {
+	families
+	err error
+}
+
+// families are those of refresh tokens, which /sts does not issue.
+type families interface {
+	AddFamily(ctx context.Context, f token.Family) error
+	Family(ctx context.Context, id token.FamilyID) (token.Family, error)
+	RotateFamily(ctx context.Context, id token.FamilyID, old, next [32]byte, expires, now time.Time) (bool, error)
+	RevokeFamily(ctx context.Context, id token.FamilyID, now time.Time) error
+}
+
+func (u unsigned) Sign(context.Context, key.SetName, jose.Algorithm, string, []byte) (string, error) {
+	return "", u.err
+}
+
+func (u unsigned) SigningKey(context.Context, *app.App, time.Time) (*jose.Key, error) {
+	return nil, u.err
+}
+
+func (u unsigned) Active(context.Context, string) (bool, error) { return false, u.err }
+
+// TestSignerOutage: callers are told when to come back, and nothing of the cause.
+func TestSignerOutage(t *testing.T) {
+	t.Parallel()
+	away := unsigned{err: &fault.Error{
+		Kind: fault.Unavailable, Msg: "keys are out of reach", RetryAfter: 5 * time.Second, Err: errors.New("kms.internal:443"),
+	}}
+	issuer, err := token.New(token.Config{
+		Issuer: "https://id.example", AccessTTL: time.Minute, RefreshTTL: time.Minute, SessionTTL: time.Minute,
+		Keys: away, Apps: away, Subjects: away, Families: away,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, func(c *Config) { c.Issuer = issuer })
+	w := f.post(t, form, "clientId=app_anon")
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || strings.Contains(w.Body.String(), "kms") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
 

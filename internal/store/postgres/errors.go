@@ -17,18 +17,23 @@ import (
 // explain says what was being done when err happened, and marks as temporary what
 // the same call may survive later. A fault keeps its kind; nil stays nil.
 func explain(what string, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	within := fmt.Errorf("%s: %w", what, err)
+	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		within = unreached{e} // whatever was to be done
+	}
+	switch {
 	case notText(err):
-		return &fault.Error{Kind: fault.Invalid, Msg: "a text must be UTF-8 without the character U+0000", Err: fmt.Errorf("%s: %w", what, err)}
+		return &fault.Error{Kind: fault.Invalid, Msg: "a text must be UTF-8 without the character U+0000", Err: within}
 	case temporary(err):
 		return &fault.Error{
 			Kind: fault.Unavailable, Msg: "the store is not available",
-			RetryAfter: time.Second, Err: fmt.Errorf("%s: %w", what, err),
+			RetryAfter: time.Second, Err: within,
 		}
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return within
 }
 
 // temporary tells what may be over soon: a server that is away, full, changing its role

@@ -30,8 +30,11 @@ func Look(ctx context.Context, url string) (l table.Look, err error) {
 	if l.Others, err = connected(ctx, b); err != nil {
 		return l, err
 	}
+	if l.Empty = true; l.Version == 0 {
+		return l, nil
+	}
 	shapes, err := b.Shapes(ctx)
-	if err != nil || l.Version == 0 {
+	if err != nil {
 		return l, err
 	}
 	for _, s := range shapes {
@@ -39,6 +42,7 @@ func Look(ctx context.Context, url string) (l table.Look, err error) {
 		if err != nil {
 			return l, explain("count rows", err)
 		}
+		l.Empty = l.Empty && (c.Rows == 0 || len(s.Key) == 0)
 		l.Counts = append(l.Counts, c)
 	}
 	return l, nil

@@ -44,8 +44,11 @@ func Look(ctx context.Context, path string) (l table.Look, err error) {
 	if l.Unfinished, err = b.Begun(ctx); err != nil {
 		return l, err
 	}
+	if l.Empty = true; l.Version == 0 {
+		return l, nil
+	}
 	shapes, err := b.Shapes(ctx)
-	if err != nil || l.Version == 0 {
+	if err != nil {
 		return l, err
 	}
 	for _, s := range shapes {
@@ -53,6 +56,7 @@ func Look(ctx context.Context, path string) (l table.Look, err error) {
 		if err := b.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+s.Name).Scan(&c.Rows); err != nil {
 			return l, err
 		}
+		l.Empty = l.Empty && (c.Rows == 0 || len(s.Key) == 0)
 		l.Counts = append(l.Counts, c)
 	}
 	return l, nil

@@ -50,6 +50,7 @@ func sampleApp(id app.ID) app.App {
 		Secrets: []app.Secret{
 			{ID: "s2", Hash: sha256.Sum256([]byte("b")), Sealed: "sealed", NotBefore: epoch, NotAfter: epoch.Add(time.Hour)},
 			{ID: "s1", Hash: sha256.Sum256([]byte("a")), NotBefore: epoch},
+			{ID: "s0", Ref: "srn:vault::default:secret:shop", NotBefore: epoch},
 		},
 		Keys: []app.Key{
 			{ID: "k1", JWK: `{"kty":"OKP"}`, NotBefore: epoch, NotAfter: epoch.Add(time.Hour)},

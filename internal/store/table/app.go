@@ -30,7 +30,7 @@ func (t *Tables) readApps(ctx context.Context, q Querier, what string, id app.ID
 		return nil, err
 	}
 	secrets, err := collect(ctx, t, q, what, scanSecret, `
-		SELECT app, id, hash, sealed, not_before, not_after
+		SELECT app, id, hash, sealed, ref, not_before, not_after
 		FROM app_secrets WHERE ?1 = '' OR app = ?1 ORDER BY app, position`, string(id))
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ type ownedSecret struct {
 }
 
 func scanSecret(r Rows) (o ownedSecret, err error) {
-	err = r.Scan(&o.app, &o.secret.ID, (*digest)(&o.secret.Hash), &o.secret.Sealed,
+	err = r.Scan(&o.app, &o.secret.ID, (*digest)(&o.secret.Hash), &o.secret.Sealed, &o.secret.Ref,
 		(*Stamp)(&o.secret.NotBefore), (*Stamp)(&o.secret.NotAfter))
 	return o, err
 }
@@ -134,9 +134,9 @@ func saveSecrets(ctx context.Context, tx Tx, a *app.App) error {
 	}
 	for i, s := range a.Secrets {
 		_, err := tx.ExecContext(ctx, `
-			INSERT INTO app_secrets (app, position, id, hash, sealed, not_before, not_after)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, i, s.ID, digest(s.Hash), s.Sealed, Stamp(s.NotBefore), Stamp(s.NotAfter))
+			INSERT INTO app_secrets (app, position, id, hash, sealed, ref, not_before, not_after)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.ID, i, s.ID, digest(s.Hash), s.Sealed, s.Ref, Stamp(s.NotBefore), Stamp(s.NotAfter))
 		if err != nil {
 			return err
 		}

@@ -49,6 +49,7 @@ type Look struct {
 	Unfinished bool     // it holds a copy that is not finished
 	Bytes      int64
 	Counts     []Count  // of each table, by their names
+	Empty      bool     // no table has a row but those that have one from the beginning
 	Others     []string // who else has it open
 }
 

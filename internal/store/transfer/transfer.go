@@ -112,12 +112,28 @@ func (c *Copy) Plan(ctx context.Context) (*Plan, error) {
 			if n, err := count(ctx, c.To, s.Name); err != nil {
 				return nil, err
 			} else if n > 0 {
-				return nil, fault.Newf(fault.Conflict, "the destination is not empty: it has %d rows in the table %s", n, s.Name)
+				return nil, c.notEmpty(ctx, s.Name, n)
 			}
 		}
 		p.Tables = append(p.Tables, t)
 	}
 	return p, nil
+}
+
+// notEmpty refuses a destination that has n rows in a table.
+func (c *Copy) notEmpty(ctx context.Context, name string, n int64) error {
+	from, err := identity(ctx, c.From)
+	if err != nil {
+		return err
+	}
+	to, err := identity(ctx, c.To)
+	switch {
+	case err != nil:
+		return err
+	case from == to:
+		return fault.New(fault.Conflict, "the destination is not empty: it is a copy of the source, and a finished one")
+	}
+	return fault.Newf(fault.Conflict, "the destination is not empty: it has %d rows in the table %s", n, name)
 }
 
 // derived are columns that [destination.Settle] derives where other kinds of store do not

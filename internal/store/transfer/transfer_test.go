@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/store/postgres"
@@ -154,6 +156,57 @@ func TestStopped(t *testing.T) {
 	}
 }
 
+// TestKilledEarly copies into what a copy leaves that is killed before its first row: it
+// looks empty, and is taken.
+func TestKilledEarly(t *testing.T) {
+	t.Parallel()
+	from := filled(t)
+	file := func(version int64) string {
+		path := filepath.Join(t.TempDir(), "carnet.db")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if version < 0 {
+			return path
+		}
+		db := raw(t, path)
+		defer func() { _ = db.Close() }()
+		p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("../sqlite/migrations"), goose.WithDisableGlobalRegistry(true))
+		if err == nil {
+			_, err = p.UpTo(t.Context(), version)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	made := database(t)
+	d, err := destination(t, made)
+	if err != nil || d.Close() != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{
+		"a file without anything": file(-1), "a schema half way": file(8), "an empty file": empty(t),
+		"a database without anything": database(t), "an empty database": made,
+	} {
+		look := func() (l table.Look, err error) {
+			if strings.HasPrefix(to, "postgres") {
+				return postgres.Look(t.Context(), to)
+			}
+			return sqlite.Look(t.Context(), to)
+		}
+		if l, err := look(); err != nil || !l.Empty {
+			t.Errorf("%s does not look empty: %+v, %v", name, l, err)
+		}
+		if p, err := copies(t, from, to, 0, nil); err != nil || p.Begun {
+			t.Errorf("%s: begun %v, %v", name, p != nil && p.Begun, err)
+		}
+		if l, err := look(); err != nil || l.Empty {
+			t.Errorf("%s looks empty with all rows: %v", name, err)
+		}
+	}
+}
+
 // opens opens a store as a node does.
 func opens(t *testing.T, at string) error {
 	t.Helper()
@@ -174,8 +227,13 @@ func TestRefused(t *testing.T) {
 			return filepath.Join(t.TempDir(), "none.db"), database(t)
 		}, "there is no store"},
 		"a destination with rows": {func(t *testing.T) (string, string) {
+			from, to := filled(t), filled(t)
+			alter(t, to, `UPDATE row_ids SET key = randomblob(16)`)
+			return from, to
+		}, "the destination is not empty: it has"},
+		"a destination that is a copy": {func(t *testing.T) (string, string) {
 			return filled(t), filled(t)
-		}, "the destination is not empty"},
+		}, "it is a copy of the source, and a finished one"},
 		"half a copy of another store": {func(t *testing.T) (string, string) {
 			from, to := filled(t), empty(t)
 			_, _ = copies(t, from, to, 20, func(_ transfer.Progress, stop func()) { stop() })

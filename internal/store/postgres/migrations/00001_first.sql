@@ -54,6 +54,7 @@ CREATE TABLE app_secrets (
     id         TEXT   NOT NULL,
     hash       BYTEA  NOT NULL, -- SHA-256
     sealed     TEXT   NOT NULL,
+    ref        TEXT   NOT NULL, -- the SRN under which a provider has it; empty: it is kept here
     not_before BIGINT,
     not_after  BIGINT,
     PRIMARY KEY (app, position)
