@@ -98,7 +98,9 @@ describe("markdown", () => {
     };
     time(1_000);
     const long = time(60_000);
-    if (long > 400) expect(long / time(15_000)).toBeLessThan(9); // four times as long, and some noise
+    if (long <= 400) return;
+    const best = (size: number): number => Math.min(...[1, 2, 3].map(() => time(size))); // what else runs only adds
+    expect(best(60_000) / best(15_000)).toBeLessThan(9); // four times as long, and some noise
   });
 });
 
