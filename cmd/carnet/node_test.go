@@ -89,6 +89,10 @@ func newNode(t *testing.T, environ ...string) *node {
 	return n
 }
 
+// ports are those that a test of this process was given. None is given twice: a node
+// that is about to start, or to start again, does not hold its own.
+var ports sync.Map
+
 // freeAddrs are below the ports that connections get for themselves, so that none takes
 // one while its node is not there.
 func freeAddrs(t *testing.T, count int) (addrs []string) {
@@ -97,7 +101,11 @@ func freeAddrs(t *testing.T, count int) (addrs []string) {
 		if len(addrs) == count {
 			return addrs
 		}
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(22000)))
+		port := 10000 + rand.IntN(22000)
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
 		if err != nil {
 			continue
 		}
