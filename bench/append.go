@@ -44,17 +44,25 @@ func measureAppend(ctx context.Context, dir string, report func(Result)) error {
 	if err != nil {
 		return errors.Join(err, stop())
 	}
+	result, err := appends(ctx, "append/durable", product, bare)
+	if err == nil {
+		report(result)
+	}
+	return errors.Join(err, stop(), stopBare())
+}
+
+// appends compares what is appended to the product and to the bare store, by turns.
+func appends(ctx context.Context, name string, product, bare appender) (Result, error) {
 	var ours, reference []float64
 	for range loadRounds {
 		a, err1 := appendRate(ctx, product)
 		b, err2 := appendRate(ctx, bare)
 		if err := errors.Join(err1, err2); err != nil {
-			return errors.Join(err, stop(), stopBare())
+			return Result{}, err
 		}
 		ours, reference = append(ours, a), append(reference, b)
 	}
-	report(atLeast("append/durable", "msg/s", median(ours), median(reference), 0.8))
-	return errors.Join(stop(), stopBare())
+	return atLeast(name, "msg/s", median(ours), median(reference), 0.8), nil
 }
 
 // appendRate is how many messages a second all producers get committed.

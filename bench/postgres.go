@@ -49,17 +49,11 @@ func measurePostgresAppend(ctx context.Context, server *pgtest.Server, report fu
 	if err != nil {
 		return errors.Join(err, stop())
 	}
-	var ours, reference []float64
-	for range loadRounds {
-		a, err1 := appendRate(ctx, product)
-		b, err2 := appendRate(ctx, bare)
-		if err := errors.Join(err1, err2); err != nil {
-			return errors.Join(err, stop(), stopBare())
-		}
-		ours, reference = append(ours, a), append(reference, b)
+	result, err := appends(ctx, "postgres/append", product, bare)
+	if err == nil {
+		report(result)
 	}
-	report(atLeast("postgres/append", "msg/s", median(ours), median(reference), 0.8))
-	return errors.Join(stop(), stopBare())
+	return errors.Join(err, stop(), stopBare())
 }
 
 // seedPostgres makes a database with the product's schema and its conversations.
