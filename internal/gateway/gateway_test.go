@@ -28,13 +28,12 @@ import (
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	cfg := oneRoute("internal://echo", Plugins{JWT: &JWT{}, ACL: &ACL{Allow: []string{"contentAccess"}}})
-	var mu sync.Mutex
-	var outcomes []Outcome
+	outcomes := make(chan Outcome, 1) // told after the answer
 	var log bytes.Buffer
 	_, server := newGateway(t, Options{
 		Config: cfg, Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
 		Log:     slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Observe: func(o Outcome) { mu.Lock(); outcomes = append(outcomes, o); mu.Unlock() },
+		Observe: func(o Outcome) { outcomes <- o },
 	})
 	app := hs(appSecret, "app-key")
 	for _, tc := range []struct {
@@ -58,11 +57,9 @@ func TestRefusals(t *testing.T) {
 		if a.status != tc.status || tc.message != "" && a.message(t) != tc.message {
 			t.Errorf("%s %s: %d %s, want %d %q", tc.method, tc.target, a.status, a.body, tc.status, tc.message)
 		}
-		mu.Lock()
-		if d := cmp.Diff(tc.outcome, outcomes[len(outcomes)-1]); d != "" {
+		if d := cmp.Diff(tc.outcome, <-outcomes); d != "" {
 			t.Errorf("%s %s (-want +got):\n%s", tc.method, tc.target, d)
 		}
-		mu.Unlock()
 	}
 	server.Close()
 	if strings.Contains(log.String(), app[20:]) || !strings.Contains(log.String(), "request refused") {
