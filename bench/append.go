@@ -185,7 +185,7 @@ func openBare(ctx context.Context, path string) (appender, func() error, error) 
 
 func (l *bareLoop) open(ctx context.Context, path string) (err error) {
 	l.db, err = sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=journal_mode(WAL)"+
-		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)")
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16000)")
 	if err != nil {
 		return err
 	}
