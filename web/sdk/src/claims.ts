@@ -1,7 +1,9 @@
+import { parse } from "./jwe.ts";
+
 /** What a token claims, unverified: nothing if it cannot be read. */
 export function claimsOf(token: string): Readonly<Record<string, unknown>> {
   try {
-    return Object(JSON.parse(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/")))) as Record<string, unknown>;
+    return parse(token.split(".")[1]);
   } catch {
     return {};
   }

@@ -27,7 +27,7 @@ export interface Settings extends LineSettings {
   readonly sealer: Sealer | undefined;
 }
 
-/** So long may messages be without an answer, in milliseconds: no check of a session takes as long. */
+/** So long may what was said be without an answer, in milliseconds: no check of a session takes as long. */
 const ACK_WITHIN = 45_000;
 
 /** The server hears of typing no more often. */
@@ -49,7 +49,7 @@ export class Connection extends Emitter<Events> {
   readonly #line: Line;
   readonly #past: Past;
   #pause: ReturnType<typeof setTimeout> | undefined; // that the server asked for
-  #unanswered: ReturnType<typeof setTimeout> | undefined; // while messages are on their way
+  #unanswered: ReturnType<typeof setTimeout> | undefined; // while messages or changes are on their way
   #shown: string | undefined; // the conversation that the page has seen
   #historyDue: boolean;
   #asked: number | undefined; // the message behind which others were missing, and were asked for
@@ -258,7 +258,7 @@ export class Connection extends Emitter<Events> {
       case "read":
         return this.#marked(f.seq);
       case "context":
-        return this.#answer(f.id);
+        return this.#settle(f.id);
       case "secure": {
         const { type: _, ...outcome } = f;
         return this.#checked(outcome);
@@ -353,7 +353,7 @@ export class Connection extends Emitter<Events> {
   #nacked(id: string, why: Refusal): void {
     if (this.#changes.has(id)) {
       if (why.code === "token_expired") this.#line.expired(); // it is told again then
-      else this.#answer(id, refused(why));
+      else this.#settle(id, refused(why));
     }
     if (!this.#outbox.has(id)) return;
     this.#answered();
@@ -402,7 +402,9 @@ export class Connection extends Emitter<Events> {
 
   #tell(id: string): void {
     const change = this.#changes.get(id);
-    if (change) this.#line.say({ type: "context", id, set: change.set });
+    if (!change) return;
+    this.#line.say({ type: "context", id, set: change.set });
+    this.#await();
   }
 
   #answer(id: string, error?: CarnetError): void {
@@ -412,10 +414,23 @@ export class Connection extends Emitter<Events> {
     else change?.resolve();
   }
 
+  /** The server has answered a change. */
+  #settle(id: string, error?: CarnetError): void {
+    this.#answer(id, error);
+    this.#answered();
+    this.#await();
+  }
+
   #flush(): void {
     if (this.state.name !== "open") return;
     this.#outbox.flush(({ id, body }) => this.#line.say({ type: "send", id, body }));
-    if (this.#outbox.awaits) this.#unanswered ??= setTimeout(() => this.#line.renounce("the server does not answer", true), ACK_WITHIN);
+    this.#await();
+  }
+
+  /** Gives the server its time to answer what is on its way, from the last answer on. */
+  #await(): void {
+    if (this.state.name !== "open" || !this.#outbox.awaits && this.#changes.size === 0) return;
+    this.#unanswered ??= setTimeout(() => this.#line.renounce("the server does not answer", true), ACK_WITHIN);
   }
 
   #answered(): void {

@@ -129,7 +129,7 @@ class Stream implements Transport {
   /** The token has: the answer that a socket would give. */
   #expired(said: ClientFrame[]): void {
     for (const f of said) {
-      if (f.type === "send") this.#tell({ type: "nack", id: f.id, error: { code: "token_expired", title: "" } });
+      if ("id" in f) this.#tell({ type: "nack", id: f.id, error: { code: "token_expired", title: "" } });
     }
   }
 

@@ -433,6 +433,23 @@ describe("signs of life", () => {
     expect(b.states).toEqual(["connecting", "open", "closed"]);
   });
 
+  test("leaves a socket that answers no change of the context, and tells it again", async () => {
+    const b = await open();
+    b.server.answersContext = false;
+    const done = b.connection.setContext({ step: 1 });
+    await pass(30);
+    await b.connection.send("hello").done;
+    await pass(44);
+    expect(b.server.sockets, "an answer shows that the server is there").toHaveLength(1);
+    b.server.answersContext = true;
+    await pass(2);
+    await expect(done).resolves.toBeUndefined();
+    expect(b.server.sockets).toHaveLength(2);
+    expect(b.server.heard("context")).toHaveLength(2);
+    await pass(120);
+    expect(b.server.sockets).toHaveLength(2);
+  });
+
   test("tells the context again that came too late for the token", async () => {
     const b = await open();
     b.server.answersContext = false;
