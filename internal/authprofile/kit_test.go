@@ -308,7 +308,7 @@ func newDesk(t *testing.T, edit func(*Profile)) *desk {
 	t.Helper()
 	d := &desk{
 		issuer: newIssuer(t), shelf: &shelf{signIns: map[[32]byte]SignIn{}, grants: map[securesession.Key]Grant{}},
-		vault: &vault{}, now: time.Unix(1_800_000_000, 0), policy: &securesession.Policy{Alias: "Bank", Success: []int{200}, Timeout: time.Second},
+		vault: &vault{}, now: time.Unix(1_800_000_000, 0), policy: &securesession.Policy{Alias: "Bank", Success: []int{200}, Timeout: time.Minute},
 	}
 	d.profile = &Profile{
 		Alias: "Bank", Return: "https://bank.example/chat?lang=en", Client: "carnet", Secret: "srn:vault::acme:secretdoc:client",
@@ -409,12 +409,10 @@ func check(t *testing.T, a *Authorizer, k securesession.Key, hint string) secure
 	if _, missing := a.Read(object); missing {
 		t.Fatal("the hint is not seen")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), d1s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return a.Check(ctx, k, securesession.Subject{Context: object})
 }
-
-const d1s = time.Second
 
 func want(t *testing.T, what string, got securesession.Answer, class securesession.Class) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,11 @@ func (c *Conversation) Merge(set json.RawMessage, by Author) error {
 	var changes map[string]json.RawMessage
 	if err := json.Unmarshal(set, &changes); err != nil || changes == nil {
 		return fault.BadField("context", "must be a JSON object")
+	}
+	d := json.NewDecoder(bytes.NewReader(set))
+	d.UseNumber()
+	if unambiguous(d) != nil {
+		return fault.BadField("context", "must have no member twice")
 	}
 	owned := make(map[string]bool, len(c.Owned))
 	for _, name := range c.Owned {
@@ -67,6 +73,37 @@ func (c *Conversation) Merge(set json.RawMessage, by Author) error {
 	}
 	c.Context, c.Owned = merged, slices.Sorted(maps.Keys(owned))
 	return nil
+}
+
+var errTwice = errors.New("a member stands twice")
+
+// unambiguous reads a value and refuses an object, however deep in it, with a member that
+// stands twice: one parser takes the first, another the last, so that who checks the
+// context and who uses it would see two.
+func unambiguous(d *json.Decoder) error {
+	token, err := d.Token()
+	open, nested := token.(json.Delim)
+	if err != nil || !nested {
+		return err
+	}
+	seen := map[json.Token]bool{}
+	for d.More() {
+		if open == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if seen[name] {
+				return errTwice
+			}
+			seen[name] = true
+		}
+		if err := unambiguous(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
 }
 
 // PageContext is the context without what is the server's.

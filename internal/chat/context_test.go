@@ -51,6 +51,15 @@ func TestMergeContext(t *testing.T) {
 		"greeting":                 {object: `{"a":1}`, owned: []string{"a"}, by: Greeting, set: `{"a":2,"b":3}`, want: `{"a":1,"b":3}`, wantOwned: []string{"a"}},
 		"greeting that takes away": {object: `{"a":1}`, owned: []string{"a"}, by: Greeting, set: `{"a":null}`, want: `{"a":1}`, wantOwned: []string{"a"}},
 
+		"twice":             {object: `{}`, set: `{"a":1,"b":2,"a":1}`, kind: fault.Invalid},
+		"twice, escaped":    {object: `{}`, set: `{"a":1,"\u0061":2}`, kind: fault.Invalid},
+		"twice, deep":       {object: `{}`, set: `{"a":[[],{"b":[{"c":1,"d":{},"c":2}]}]}`, kind: fault.Invalid},
+		"twice, the bot's":  {object: `{}`, by: Server, set: `{"a":{"b":1,"b":1}}`, kind: fault.Invalid},
+		"twice, apart":      {object: `{}`, set: `{"a":{"b":1,"c":[{"b":2},{"b":3}]},"b":"b"}`, want: `{"a":{"b":1,"c":[{"b":2},{"b":3}]},"b":"b"}`},
+		"twice, and gone":   {object: `{"a":1}`, set: `{"a":null,"a":2}`, kind: fault.Invalid},
+		"large number":      {object: `{}`, set: `{"a":1.0,"b":1e400}`, want: `{"a":1.0,"b":1e400}`},
+		"too many brackets": {object: `{}`, set: `{"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, kind: fault.Invalid},
+
 		"a list":    {object: `{}`, set: `[]`, kind: fault.Invalid},
 		"null":      {object: `{}`, by: Server, set: `null`, kind: fault.Invalid},
 		"no JSON":   {object: `{}`, set: `{`, kind: fault.Invalid},
@@ -335,7 +344,7 @@ func TestPastOfEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		n := start(t, m, newDirect(), func(c *Config) {
-			c.Policies = map[bot.ID]Policy{echo: {Lifetime: time.Hour}}
+			c.Bots = map[bot.ID]Policy{echo: {Lifetime: time.Hour}}
 		})
 		s, _ := n.open(t, hello)
 		old := s.Conversation().ID

@@ -88,15 +88,17 @@ type Call struct {
 	Actor Actor // who a restriction group counts
 	Body  bool  // without a mapping, read the body of the answer
 	Debug bool
+	// Timeout is in force where the document has none; 0: the default.
+	Timeout time.Duration
 }
 
-// Execute makes the call and tells what came of it, within the connector's timeout and
-// that of ctx, whichever ends first.
+// Execute makes the call and tells what came of it, within the timeout and that of ctx,
+// whichever ends first.
 func (c *Client) Execute(ctx context.Context, call Call) Result {
 	start := c.cfg.Clock()
 	ctx, span := trace.Call(ctx, "connector call")
 	defer span.End()
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.within(call))
 	defer cancel()
 	r := c.execute(ctx, call)
 	r.Duration = c.cfg.Clock().Sub(start)
@@ -110,6 +112,14 @@ func (c *Client) Execute(ctx context.Context, call Call) Result {
 		c.cfg.Observe(r)
 	}
 	return r
+}
+
+// within is how long a call may take.
+func (c *Client) within(call Call) time.Duration {
+	if call.Timeout > 0 && !c.timed {
+		return call.Timeout
+	}
+	return c.Timeout
 }
 
 func (c *Client) execute(ctx context.Context, call Call) Result {

@@ -27,6 +27,7 @@ type Connector struct {
 	// Timeout is for a whole call, from the look-up of the name to the end of the body.
 	Timeout time.Duration
 
+	timed       bool // the document says Timeout
 	target      endpoint
 	headers     []header
 	body        any
@@ -115,6 +116,7 @@ func (k *checker) connector(o *object, opts Options) *Connector {
 		c.certificate = k.secret("/Credentials", s, secret.ForCertificate)
 	}
 	c.Timeout = time.Duration(o.number("TimeoutMs", int(defaultTimeout/time.Millisecond), 50, 30_000)) * time.Millisecond
+	c.timed = o.has("TimeoutMs")
 	if o.has("Retry") {
 		c.retries = k.retry(o.take("Retry"))
 	}

@@ -165,8 +165,11 @@ func (m *mapping) raw(input any) (v any, err error) {
 }
 
 // value is what m sends. ok is false if it sends nothing.
-func (m *mapping) value(input any) (v any, ok bool, err error) {
-	v, err = m.raw(input)
+func (m *mapping) value(in Input) (v any, ok bool, err error) {
+	v, err = m.raw(in.root)
+	if err == nil && v == nil && in.bare {
+		err = errMissing
+	}
 	switch {
 	case errors.Is(err, errMissing) && m.hasElse:
 		v = m.fallback

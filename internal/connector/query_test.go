@@ -93,6 +93,8 @@ func TestBudget(t *testing.T) {
 	}{
 		"one of many":         {`$.l[59999]`, wide, true},
 		"too many results":    {`$.l[*]`, wide, false},
+		"one result too many": {`$.l[*]`, `{"l":[` + strings.Repeat(`0,`, maxResults) + `0]}`, false},
+		"as many as may be":   {`$.l[*]`, `{"l":[` + strings.Repeat(`0,`, maxResults-1) + `0]}`, true},
 		"many, few are found": {`$.l[?@==1]`, wide, true},
 		"twice the whole":     {`$..*..*`, wide, false},
 		"root in a filter":    {`$.l[?count($.l[*])>1]`, objects, false},

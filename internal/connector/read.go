@@ -6,13 +6,12 @@ import "errors"
 type Value struct {
 	Name string // the entry of the mapping, or ${name} for a parameter of a path
 	JSON []byte // nil: the input does not have it
+	Err  error  // it cannot be mapped; JSON is nil, too
 }
 
 // Reads lists what a call would take from the input, always in the same order: two inputs
 // with the same list make the same request. Missing names the entries that the call needs
 // and the input does not have, or has as null.
-//
-// An input that cannot be mapped reads as one that lacks the value; Prepare says why.
 func (c *Connector) Reads(in Input) (values []Value, missing []string) {
 	params := map[string]bool{}
 	for i := range c.request {
@@ -47,12 +46,12 @@ func (c *Connector) Reads(in Input) (values []Value, missing []string) {
 }
 
 func read(name string, v any, err error) Value {
-	if err != nil {
+	if errors.Is(err, errMissing) {
 		return Value{Name: name}
 	}
-	text, err := encode(v)
-	if err != nil {
-		return Value{Name: name}
+	var text []byte
+	if err == nil {
+		text, err = encode(v)
 	}
-	return Value{name, text}
+	return Value{name, text, err}
 }

@@ -14,7 +14,14 @@ import (
 )
 
 // Input is what a call is made of: an object, such as the context of a conversation.
-type Input struct{ root any }
+type Input struct {
+	root any
+	bare bool // null is no value
+}
+
+// WithoutNull is the input for who takes a null, where an entry looks for a value, for
+// none: the entry has its default, is left out, or fails.
+func (in Input) WithoutNull() Input { return Input{in.root, true} }
 
 // ParseInput reads an input, strictly: one JSON object in which no member stands twice.
 // Errors repeat no value.
@@ -26,7 +33,7 @@ func ParseInput(doc []byte) (Input, error) {
 	if _, ok := v.(map[string]any); !ok {
 		return Input{}, fault.New(fault.Invalid, "the input must be a JSON object")
 	}
-	return Input{v}, nil
+	return Input{root: v}, nil
 }
 
 // Request is what a call would send, with secrets and files by their names.
@@ -37,6 +44,7 @@ type Request struct {
 	header  []field
 	body    any
 	hasBody bool
+	mapped  bool // the whole body is what an entry has written
 	basic   ref
 	files   fetched // nil: not fetched yet
 }
@@ -59,7 +67,7 @@ func (c *Connector) Prepare(in Input) (Request, error) {
 			r.basic = m.secret
 			continue
 		}
-		v, ok, err := m.value(in.root)
+		v, ok, err := m.value(in)
 		switch {
 		case err != nil:
 		case !ok:
@@ -87,7 +95,7 @@ func (c *Connector) Prepare(in Input) (Request, error) {
 	if r.header, err = c.fields(inHeaders); err != nil {
 		return Request{}, err
 	}
-	if r.hasBody && r.body == nil {
+	if r.hasBody && r.body == nil && !r.mapped {
 		r.body = map[string]any{}
 	}
 	_, err = r.encodeBody(byName)
@@ -106,6 +114,7 @@ func (r *Request) write(m *mapping, in Input, v any, written *[]place) error {
 		}
 	}
 	*written = append(*written, to)
+	r.mapped = r.mapped || len(to) == 0
 	r.body, err = to.put(r.body, v)
 	return err
 }
@@ -152,6 +161,17 @@ func (r *Request) contentType() string {
 	return ""
 }
 
+// text is a body that is sent as it stands: the document's own, and where the request
+// does not say that it is JSON, a value's.
+func (r *Request) text() (text string, ok bool) {
+	kind := r.contentType()
+	if r.mapped && (kind == "application/json" || strings.HasSuffix(kind, "+json")) {
+		return "", false
+	}
+	text, ok = r.body.(string)
+	return text, ok
+}
+
 // byName shows what is named by its name.
 func byName(n named) (string, error) { return n.name(), nil }
 
@@ -160,7 +180,7 @@ func (r *Request) encodeBody(resolve func(named) (string, error)) ([]byte, error
 	if !r.hasBody {
 		return nil, nil
 	}
-	if text, ok := r.body.(string); ok {
+	if text, ok := r.text(); ok {
 		return []byte(text), nil
 	}
 	v, err := replaceNamed(clone(r.body), resolve)
@@ -226,7 +246,7 @@ func (r Request) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, isText := r.body.(string); body != nil && (isText || !json.Valid(body)) {
+	if _, isText := r.text(); body != nil && (isText || !json.Valid(body)) {
 		body, err = encode(string(body))
 	}
 	shown.Body = body

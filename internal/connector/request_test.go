@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // mapped is a document with entries and, in its Endpoint and Headers, their parameters.
@@ -38,6 +40,7 @@ func TestPrepare(t *testing.T) {
 		"no body":        {mapped(``, ``), `{}`, `{"method":"POST","url":"https://api.example.com/v1","headers":{}}`},
 		"list":           {mapped(`"Body":[1],`, `"q":{"type":"requestBody","inputPath":"$.q","requestBodyPath":"$[1].a"}`), `{"q":2}`, `..."body":[1,{"a":2}]}`},
 		"whole body":     {mapped(`"Body":{"a":1},`, `"q":{"type":"requestBody","inputPath":"$.q","requestBodyPath":"$"}`), `{"q":[2]}`, `..."body":[2]}`},
+		"whole text":     {mapped(``, `"q":{"type":"requestBody","inputPath":"$.q","requestBodyPath":"$"}`), `{"q":"{\"admin\":true}"}`, `..."body":"{\"admin\":true}"}`},
 		"text body":      {mapped(`"Body":"<a/>","Headers":{"Content-Type":"text/xml"},`, ``), `{}`, `{"method":"POST","url":"https://api.example.com/v1","headers":{"Content-Type":"text/xml"},"body":"<a/>"}`},
 		"numbers":        {mapped(``, bodyQ(``)), `{"q":9007199254740993}`, `..."body":{"to":9007199254740993}}`},
 		"fractions":      {mapped(``, bodyQ(``)), `{"q":[1.10,1e400,-0]}`, `..."body":{"to":[1.10,1e400,-0]}}`},
@@ -150,9 +153,76 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestWholeBody is what goes out where an entry writes all of the body.
+func TestWholeBody(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ members, more, input, want string }{
+		"text as JSON":        {``, ``, `"{\"admin\":true}"`, `"{\"admin\":true}"`},
+		"number":              {``, ``, `1.0`, `1.0`},
+		"null":                {``, ``, `null`, `null`},
+		"text as a dialect":   {`"Headers":{"Content-Type":"application/ld+json; charset=utf-8"},`, ``, `"a"`, `"a"`},
+		"text as text":        {`"Headers":{"Content-Type":"text/plain"},`, ``, `"a<b"`, `a<b`},
+		"its JSON as text":    {`"Headers":{"Content-Type":"text/plain"},`, `,"as":"json"`, `{"a":"<"}`, `{"a":"<"}`},
+		"in place of a text":  {`"Body":{"a":1},`, ``, `[1]`, `[1]`},
+		"as form, and object": {`"Headers":{"Content-Type":"application/x-www-form-urlencoded"},`, ``, `{"a":"b c"}`, `a=b+c`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := mustParse(t, []byte(mapped(tc.members, `"q":{"type":"requestBody","inputPath":"$.q","requestBodyPath":"$"`+tc.more+`}`)))
+			r, err := c.Prepare(inputOf(t, `{"q":`+tc.input+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := r.encodeBody(byName)
+			if err != nil || string(got) != tc.want {
+				t.Errorf("body %s, %v, want %s", got, err, tc.want)
+			}
+			if _, err := json.Marshal(r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPrepareWithoutNull(t *testing.T) {
+	t.Parallel()
+	c := mustParse(t, []byte(mapped(`"Headers":{"X-H":"${h}"},`, `"h":{"type":"requestHeader","inputPath":"$.h","requestParameter":"h","optional":true},
+		"o":{"type":"requestBody","inputPath":"$.o","requestBodyPath":"$.o","optional":true},
+		"d":{"type":"requestBody","inputPath":"$.d","requestBodyPath":"$.d","default":1},
+		"in":{"type":"requestBody","inputPath":"$.in","requestBodyPath":"$.in"}`)))
+	r, err := c.Prepare(inputOf(t, `{"h":null,"o":null,"d":null,"in":{"deep":null}}`).WithoutNull())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(r)
+	if want := `"headers":{"Content-Type":"application/json"},"body":{"d":1,"in":{"deep":null}}}`; err != nil || !strings.HasSuffix(string(got), want) {
+		t.Errorf("Prepare() = %s, %v, want the end %s", got, err, want)
+	}
+	if _, err := c.Prepare(inputOf(t, `{"in":null}`).WithoutNull()); err == nil || !strings.Contains(err.Error(), "requestBody in: has no value") {
+		t.Errorf("Prepare() error = %v for a null that is needed", err)
+	}
+}
+
 // plain undoes the escapes that json.Marshal adds to what a MarshalJSON wrote.
 func plain(b []byte) string {
 	return strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(string(b))
+}
+
+// TestNothingIsSentTwice: net/http sends a body again, which may have a token for one
+// use, where it can have it anew, and where a header says that this does no harm.
+func TestNothingIsSentTwice(t *testing.T) {
+	t.Parallel()
+	r, err := mustParse(t, []byte(sample)).Prepare(inputOf(t, `{"secureTokenForUser":"abc"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := r.build(t.Context(), values{apiKey: secret.FromString("k3y")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Body == nil || h.GetBody != nil || h.Header.Get("Idempotency-Key")+h.Header.Get("X-Idempotency-Key") != "" {
+		t.Errorf("can be sent again: %v", h.Header)
+	}
 }
 
 func TestPrepareLeavesTheDocument(t *testing.T) {
@@ -187,25 +257,30 @@ func TestReads(t *testing.T) {
 		"o":{"type":"requestBody","inputPath":"$.o","requestBodyPath":"$.o","optional":true},
 		"d":{"type":"requestBody","inputPath":"$.d","requestBodyPath":"$.d","default":1},
 		"s":{"type":"requestBasicAuth","secret":"srn:vault::acme:secretdoc:x"},
-		"w":{"type":"requestBody","inputPath":"$.w.*","requestBodyPath":"$.w","optional":true}`)
+		"w":{"type":"requestBody","inputPath":"$.w.*","requestBodyPath":"$.w","optional":true},
+		"x":{"type":"requestBody","inputPath":"$.x.*","requestBodyPath":"$.x","optional":true,"select":"one"}`)
 	c := mustParse(t, []byte(doc))
 	for name, tc := range map[string]struct{ input, values, missing string }{
-		"all":       {`{"a":1.0,"b":{"k":"x"},"id":"k","to":"t","o":null,"d":{"z":1,"y":2},"w":{"q":2,"p":1},"not":"read"}`, `a=1.0 b="x" d={"y":2,"z":1} o=null w=[1,2] ${id}="k" ${to}="t"`, ``},
-		"none":      {`{}`, `a b d o w ${id} ${to}`, `a b`},
-		"null":      {`{"a":null,"id":"k","b":{"k":null}}`, `a=null b=null d o w ${id}="k" ${to}`, `a b`},
-		"no member": {`{"a":"","id":"j","b":{"k":1}}`, `a="" b d o w ${id}="j" ${to}`, `b`},
-		"not text":  {`{"a":"1","id":[],"b":{}}`, `a="1" b d o w ${id}=[] ${to}`, ``},
+		"all":       {`{"a":1.0,"b":{"k":"x"},"id":"k","to":"t","o":null,"d":{"z":1,"y":2},"w":{"q":2,"p":1},"not":"read"}`, `a=1.0 b="x" d={"y":2,"z":1} o=null w=[1,2] x ${id}="k" ${to}="t"`, ``},
+		"none":      {`{}`, `a b d o w x ${id} ${to}`, `a b`},
+		"null":      {`{"a":null,"id":"k","b":{"k":null}}`, `a=null b=null d o w x ${id}="k" ${to}`, `a b`},
+		"no member": {`{"a":"","id":"j","b":{"k":1}}`, `a="" b d o w x ${id}="j" ${to}`, `b`},
+		"too many":  {`{"a":1,"id":"k","b":{"k":2},"x":[1,2]}`, `a=1 b=2 d o w x! ${id}="k" ${to}`, ``},
+		"not text":  {`{"a":"1","id":[],"b":{}}`, `a="1" b! d o w x ${id}=[] ${to}`, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			values, missing := c.Reads(inputOf(t, tc.input))
 			var got []string
 			for _, v := range values {
-				if v.JSON == nil {
+				switch {
+				case v.Err != nil:
+					got = append(got, v.Name+"!")
+				case v.JSON == nil:
 					got = append(got, v.Name)
-					continue
+				default:
+					got = append(got, v.Name+"="+string(v.JSON))
 				}
-				got = append(got, v.Name+"="+string(v.JSON))
 			}
 			if strings.Join(got, " ") != tc.values || strings.Join(missing, " ") != tc.missing {
 				t.Errorf("Reads() = %s; missing %s, want %s; %s", strings.Join(got, " "), missing, tc.values, tc.missing)

@@ -11,6 +11,7 @@ func TestWithout(t *testing.T) {
 	opts := Options{Organization: "acme"}
 	for name, tc := range map[string]struct{ doc, want string }{
 		"as it is": {`{"Alias":"a", "Method":"GET","Endpoint":"https://x.example/","Srn":"srn:x"}`, ``},
+		"odd":      {`{"Alias":"a", "Method":"GET","Endpoint":"https://x.example/","Type":"private-api-connecter"}`, ``},
 		"unknown": {
 			`{"Alias":"a","Method":"POST","Endpoint":"https://x.example/","a/b~c":1,"Body":{"n":9007199254740993,"u":1},
 				"RequestMapping":{"m":{"type":"requestBody","inputPath":"$.t","requestBodyPath":"$.t","colour":"red"}}}`,

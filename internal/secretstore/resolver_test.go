@@ -79,6 +79,7 @@ func TestResolve(t *testing.T) {
 		"name in capitals":       {"srn:vault:global:acme:secret:PLAIN", "s3cret-file"},
 		"environment":            {"srn:vault::acme:secret:my-app", "s3cret=env"},
 		"environment first":      {"srn:vault::acme:secret:both", "s3cret-env"},
+		"version of a variable":  {"srn:vault::acme:secret:my-app/1", "!is neither in the environment"},
 		"nowhere":                {"srn:vault::acme:secret:no-such", "!is neither in the environment as CARNET_SECRET_ACME__NO_SUCH nor among the secret files as acme/no-such"},
 		"other organization":     {"srn:vault::other:secret:plain", `!names the organization "other"; it must be "acme"`},
 		"other letter case":      {"srn:vault::ACME:secret:plain", `!it must be "acme"`},

@@ -110,12 +110,15 @@ func (v *vault) find(ctx context.Context, n secret.SRN) (got value, found bool, 
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return value{}, false, fault.Wrap(fault.Unavailable, "Vault's answer cannot be understood", err)
 	}
-	data := answer.Data.Data
-	if data == nil {
+	data, version := answer.Data.Data, answer.Data.Metadata.Version.String()
+	switch {
+	case data == nil && version == "": // such as one that is wrapped
+		return value{}, false, fault.New(fault.Unavailable, "Vault's answer cannot be understood: it has no version of a secret")
+	case data == nil:
 		return value{}, false, nil
 	}
 	text, err := textOf(n, data)
-	return value{text, answer.Data.Metadata.Version.String()}, err == nil, err
+	return value{text, version}, err == nil, err
 }
 
 // textOf makes one text of the members of a secret.
@@ -152,7 +155,7 @@ func (v *vault) read(ctx context.Context, path string) ([]byte, error) {
 			return nil, err
 		case status == http.StatusOK:
 			return body, nil
-		case status == http.StatusNotFound && complaint(body) == "":
+		case status == http.StatusNotFound && json.Valid(body) && complaint(body) == "": // else it is not Vault's
 			return nil, nil
 		case status == http.StatusForbidden && !again:
 			v.session.CompareAndSwap(s, nil)

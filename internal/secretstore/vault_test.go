@@ -204,6 +204,9 @@ func TestVaultFails(t *testing.T) {
 		"not JSON":           {200, "<html>", "cannot be understood"},
 		"endless":            {200, strings.Repeat(" ", maxAnswer+1), "more than 1048576 bytes"},
 		"empty answer":       {200, "", "cannot be understood"},
+		"a proxy's 404":      {404, "<html>no such page</html>", "status 404"},
+		"wrapped":            {200, `{"data":null,"wrap_info":{"token":"hvs.canary","ttl":60}}`, "has no version"},
+		"no data":            {200, `{}`, "has no version"},
 		"answer of no shape": {200, `{"data":{"data":["x"]}}`, "cannot be understood"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ type response struct {
 	code string
 }
 
-// maxRetryAfter bounds for how long a client is sent away.
+// maxRetryAfter bounds for how long an API may have a client sent away.
 const maxRetryAfter = time.Minute
 
 // classify tells what a response means under p. Only a status of p.Success lets the user

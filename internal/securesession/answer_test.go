@@ -99,6 +99,7 @@ func TestBaasAnswer(t *testing.T) {
 		"much later":                  {failed(429, connector.HTTPError, time.Hour), Answer{Class: Failure, Detail: "4xx", RetryAfter: time.Minute}},
 		"nobody there":                {failed(0, connector.ConnectError, 0), Answer{Class: Failure, Detail: "connect_error"}},
 		"shut out":                    {failed(0, connector.Restricted, time.Second), Answer{Class: Barred, Detail: "restricted", RetryAfter: time.Second}},
+		"shut out for long":           {failed(0, connector.Restricted, time.Hour), Answer{Class: Barred, Detail: "restricted", RetryAfter: time.Hour}},
 		"nobody asks for now":         {failed(0, connector.BreakerOpen, time.Second), Answer{Class: Open, Detail: "breaker_open", RetryAfter: time.Second}},
 		"what a yes lacks is no yes":  {failed(200, connector.ResponseInvalid, 0), Answer{Class: Failure, Detail: "response_invalid"}},
 		"a redirect is no yes either": {failed(302, connector.RedirectRefused, 0), Answer{Class: Misconfigured, Detail: "redirect_refused"}},

@@ -28,7 +28,9 @@ func (b *baas) Read(object json.RawMessage) (Inputs, bool) {
 	values, missing := b.client.Reads(in)
 	inputs := make(Inputs, len(values))
 	for _, v := range values {
-		inputs[v.Name] = v.JSON
+		if inputs[v.Name] = v.JSON; v.Err != nil {
+			inputs[v.Name] = json.RawMessage(v.Err.Error()) // no JSON, and so unlike any value
+		}
 	}
 	return inputs, len(missing) > 0
 }
@@ -40,7 +42,7 @@ func (b *baas) Check(ctx context.Context, _ Key, s Subject) Answer {
 	if err != nil {
 		return Answer{Class: Misconfigured, Detail: string(connector.MappingError)}
 	}
-	return b.answer(b.client.Execute(ctx, connector.Call{Input: in, Actor: s.Actor}))
+	return b.answer(b.client.Execute(ctx, connector.Call{Input: in.WithoutNull(), Actor: s.Actor, Timeout: b.policy.Timeout}))
 }
 
 // answer makes of a call's result what it says about the user.
@@ -51,7 +53,10 @@ func (b *baas) answer(r connector.Result) Answer {
 	}
 	a := Answer{Class: b.policy.classify(found), Detail: found.detail()}
 	if r.Err != nil {
-		a.RetryAfter = min(r.Err.RetryAfter, maxRetryAfter)
+		a.RetryAfter = r.Err.RetryAfter
+	}
+	if a.Class != Barred { // whose time is the operator's word
+		a.RetryAfter = min(a.RetryAfter, maxRetryAfter)
 	}
 	if a.Class != Yes {
 		return a

@@ -14,10 +14,11 @@ import (
 
 	"github.com/carnetproject/carnet/internal/connector"
 	"github.com/carnetproject/carnet/internal/egress"
+	"github.com/carnetproject/carnet/internal/secret"
 )
 
 // bank is an Authorization API: who shows the token "good" may go on.
-func bank(t *testing.T, h http.HandlerFunc) Authorizer {
+func bank(t *testing.T, timeout time.Duration, h http.HandlerFunc) Authorizer {
 	t.Helper()
 	api := httptest.NewServer(h)
 	t.Cleanup(api.Close)
@@ -35,12 +36,12 @@ func bank(t *testing.T, h http.HandlerFunc) Authorizer {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return NewBaas(&Policy{Success: []int{200}, Timeout: 300 * time.Millisecond}, client)
+	return NewBaas(&Policy{Success: []int{200}, Timeout: timeout}, client)
 }
 
 func TestBaas(t *testing.T) {
 	t.Parallel()
-	a := bank(t, func(w http.ResponseWriter, r *http.Request) {
+	api := func(w http.ResponseWriter, r *http.Request) {
 		var asked struct{ Token string }
 		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -62,7 +63,8 @@ func TestBaas(t *testing.T) {
 		default:
 			w.WriteHeader(http.StatusUnauthorized)
 		}
-	})
+	}
+	patient, hasty := bank(t, time.Minute, api), bank(t, 300*time.Millisecond, api)
 	for token, want := range map[string]Answer{
 		"good": {
 			Class: Yes, Detail: "2xx", Bounded: true, MaxAge: 7 * time.Second,
@@ -73,19 +75,61 @@ func TestBaas(t *testing.T) {
 		"moved":    {Class: Misconfigured, Detail: "redirect_refused"},
 		"slow":     {Class: Failure, Detail: "timeout"},
 	} {
+		a := patient
+		if token == "slow" {
+			a = hasty
+		}
 		got := a.Check(t.Context(), Key{}, Subject{Context: json.RawMessage(`{"secureTokenForUser":"` + token + `"}`)})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", token, diff)
 		}
 	}
-	if got := a.Check(t.Context(), Key{}, Subject{Context: json.RawMessage(`[]`)}); got.Class != Misconfigured {
+	if got := patient.Check(t.Context(), Key{}, Subject{Context: json.RawMessage(`[]`)}); got.Class != Misconfigured {
 		t.Errorf("no object: %+v", got)
+	}
+}
+
+// A policy may wait longer than connectors do by themselves.
+func TestBaasTimeout(t *testing.T) {
+	t.Parallel()
+	a := bank(t, 20*time.Second, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(3200 * time.Millisecond):
+			_, _ = io.WriteString(w, `{"name":"Ann"}`)
+		}
+	})
+	if got := a.Check(t.Context(), Key{}, Subject{Context: json.RawMessage(`{"secureTokenForUser":"good"}`)}); got.Class != Yes {
+		t.Errorf("Check() = %+v", got)
+	}
+}
+
+// What cannot be mapped must not pass for what is not there: a yes for the one says
+// nothing of the other.
+func TestBaasReadsTheUnmappable(t *testing.T) {
+	t.Parallel()
+	c, _, err := connector.Parse([]byte(`{
+		"Alias": "ask-bank", "Method": "POST", "Endpoint": "https://bank.example",
+		"RequestMapping": {"u": {"type": "requestBody", "requestBodyPath": "$.u", "inputPath": "$.users.*", "select": "one", "optional": true}}
+	}`), connector.Options{Organization: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := connector.NewClient(c, connector.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, key := NewBaas(&Policy{}, client), secret.FromString("k")
+	none, missing := a.Read(json.RawMessage(`{}`))
+	many, lacking := a.Read(json.RawMessage(`{"users":[1,2]}`))
+	if missing || lacking || fingerprint(key, "ann", none) == fingerprint(key, "ann", many) {
+		t.Errorf("none: %q, missing %t; many: %q, missing %t", none, missing, many, lacking)
 	}
 }
 
 func TestBaasReads(t *testing.T) {
 	t.Parallel()
-	a := bank(t, func(http.ResponseWriter, *http.Request) {})
+	a := bank(t, time.Second, func(http.ResponseWriter, *http.Request) {})
 	if a.Revision() == "" {
 		t.Error("no revision")
 	}

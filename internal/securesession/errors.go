@@ -1,6 +1,7 @@
 package securesession
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -12,6 +13,10 @@ var (
 	errNoObject = errors.New("the mapping makes no object")
 	errState    = errors.New(`the mapping writes "state", which is not its own`)
 )
+
+// tryAgain is when to come back to an authorizer that could not be asked, where nobody
+// knows better.
+const tryAgain = 5 * time.Second
 
 // refusalOf is what the sender of a blocked message is told. The reason is in its chain.
 // Nothing of what the authorizer said is.
@@ -29,7 +34,7 @@ func refusalOf(why Reason, retry time.Duration) *fault.Error {
 	case NotRunning:
 		e.Msg = "the bot takes no messages"
 	case Unavailable:
-		e.Msg = "the session cannot be verified now"
+		e.Msg, e.RetryAfter = "the session cannot be verified now", cmp.Or(retry, tryAgain)
 	}
 	return e
 }

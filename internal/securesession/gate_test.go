@@ -196,6 +196,11 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s is not in the chain of %v", string(why), e)
 		}
 	}
+	for why, want := range map[Reason]time.Duration{Unauthorized: 0, Unavailable: tryAgain} {
+		if got := refusalOf(why, 0).RetryAfter; got != want {
+			t.Errorf("%s: again after %v, want %v", string(why), got, want)
+		}
+	}
 }
 
 func TestOutput(t *testing.T) {
@@ -278,6 +283,44 @@ func TestRevisionAsksAgain(t *testing.T) {
 		wantVerdict(t, b, ask("good"), "")
 		if n := len(b.official.calls()); n != 2 {
 			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// TestPolicyAsksAgain changes what a bot's document says, and nothing else.
+func TestPolicyAsksAgain(t *testing.T) {
+	var now atomic.Pointer[Guard]
+	edit := func(b *bench) {
+		now.Store(b.c.Guard("teller"))
+		b.c.Guard = func(string) *Guard { return now.Load() }
+	}
+	inBubble(t, edit, func(t *testing.T, b *bench) {
+		wantVerdict(t, b, ask("good"), "")
+		wantVerdict(t, b, ask("good"), "")
+		longer := *b.policy
+		longer.Interval = time.Hour
+		now.Store(&Guard{Policy: &longer, Authorizer: b.official})
+		wantVerdict(t, b, ask("good"), "")
+		if n := len(b.official.calls()); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// TestLateAnswer has another node find something newer while a call is under way.
+func TestLateAnswer(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		asked := b.Enter(t.Context(), ask("good"))
+		time.Sleep(100 * time.Millisecond)
+		newer := Record{State: Denied, Began: time.Now(), At: time.Now(), Reason: Unauthorized}
+		if _, err := b.shelf.SaveSecureSession(t.Context(), ask("").Key, "elsewhere", newer, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := asked.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := len(b.official.calls()); n != 2 {
+			t.Errorf("%d calls: the answer was older than what the other node has found", n)
 		}
 	})
 }

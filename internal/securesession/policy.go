@@ -69,7 +69,7 @@ func ParsePolicy(bot []byte) (*Policy, error) {
 		}
 	}
 	raw, ok := members["SecureSessionConfig"]
-	if !ok {
+	if !ok || bytes.Equal(raw, []byte("null")) {
 		if on {
 			return nil, fault.BadField("SecureSessionConfig", "must be there, since SecureSession is true")
 		}

@@ -57,6 +57,7 @@ func TestParsePolicy(t *testing.T) {
 		"a day":         {strings.Replace(with(""), `:0`, `:86400`, 1), edited(func(p *Policy) { p.Interval = 24 * time.Hour })},
 		"off":           {strings.Replace(documented, "true", "false", 1), nil},
 		"not mentioned": {`{"Name":"n"}`, nil},
+		"off, null":     {`{"SecureSession":false,"SecureSessionConfig":null}`, nil},
 		"only a config": {strings.Replace(documented, `"SecureSession": true,`, "", 1), nil},
 	} {
 		got, err := ParsePolicy([]byte(tc.text))
@@ -148,6 +149,22 @@ func wantField(t *testing.T, text, field string) {
 	p, err := ParsePolicy([]byte(text))
 	if got := fault.Public(err); err == nil || p != nil || got.Field != field || !strings.Contains(got.Msg, " ") {
 		t.Errorf("%s: policy %v, error %v, want one about %s", text, p, err, field)
+	}
+}
+
+// TestKeep: a record must outlive all that may rest on it.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ interval, grace, deny, want time.Duration }{
+		{10 * time.Second, 0, 0, 70 * time.Second},
+		{10 * time.Second, time.Hour, 0, time.Hour + 70*time.Second},
+		{10 * time.Second, 0, time.Hour, time.Hour + time.Minute},
+		{0, 0, 0, time.Minute},
+	} {
+		p := Policy{Interval: tc.interval, Grace: tc.grace, DenyInterval: tc.deny}
+		if got := p.Keep(); got != tc.want {
+			t.Errorf("%+v: kept for %v", tc, got)
+		}
 	}
 }
 

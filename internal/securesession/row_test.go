@@ -374,6 +374,18 @@ func TestRows(t *testing.T) {
 			s.step(Leased{Flight: 2})
 			s.send(1)
 		}, []string{"acquire", "block 2 temporarily_unavailable local", "delete", "acquire"}},
+		"22 what was under way then says nothing": {nil, func(s *script) {
+			s.send(1)
+			s.step(End{})
+			s.anew()
+			s.send(1)
+			s.step(Leased{Flight: 1, Record: Record{State: Allowed, Print: printOf(1), Began: s.now, Until: s.now.Add(time.Hour)}})
+			s.lease()
+			s.step(Answered{1, Answer{Class: Yes}})
+			s.say(No)
+			s.step(Saved{Flight: 1, Lost: true})
+			s.save()
+		}, []string{"acquire", "call for 2", "save denied", "block 2 unauthorized call", "tell locked"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -404,6 +416,17 @@ func TestRecords(t *testing.T) {
 	s.wait(1)
 	s.ask(2, Yes)
 	want = Record{State: Allowed, Print: printOf(2), Began: s.now, Until: s.now.Add(10 * tick)}
+	if diff := cmp.Diff(want, s.m.Record()); diff != "" {
+		t.Error(diff)
+	}
+	s.wait(1)
+	called := s.now
+	s.send(3)
+	s.lease()
+	s.wait(2)
+	s.say(No)
+	s.save()
+	want = Record{State: Denied, Print: printOf(3), Began: called, At: s.now, Reason: Unauthorized, Denials: 1}
 	if diff := cmp.Diff(want, s.m.Record()); diff != "" {
 		t.Error(diff)
 	}
