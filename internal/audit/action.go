@@ -27,8 +27,8 @@ const (
 	UserPassword Action = "user.password" // it is another one, by whomever
 	UserSignOut  Action = "user.sign_out" // by whomever
 
-	KeyRotate Action = "key.rotate"
-	KeyRetire Action = "key.retire"
+	KeyRotate Action = "key.rotate" // by the system: for each key that begins
+	KeyRetire Action = "key.retire" // by the system: for each that ends
 	KeyRevoke Action = "key.revoke"
 	KeyImport Action = "key.import"
 

@@ -98,6 +98,7 @@ const (
 	Grant   Detail = "grant"    // of a token
 	ByApp   Detail = "app"      // for which the actor acts
 	At      Detail = "at"       // when something takes force
+	Until   Detail = "until"    // how long something is good; none: without end
 	Place   Detail = "place"    // in which somebody was signed in; none: in all
 	Way     Detail = "identity" // how an app's visitors are believed
 )

@@ -175,3 +175,24 @@ func TestKeeperHangs(t *testing.T) {
 		}
 	})
 }
+
+// TestKeysOutOfReach has a node start to follow the store while the keeper is away.
+func TestKeysOutOfReach(t *testing.T) {
+	t.Parallel()
+	withElsewhere(t, func(t *testing.T, b *bench, e *elsewhere) {
+		n := b.another(nil, b.specs...)
+		n.keeper = e
+		e.down = errOutage
+		b.wantKind(n.Load(t.Context()), fault.Unavailable)
+		_, err := n.Sign(t.Context(), "access", "", "", []byte(`{}`))
+		b.wantKind(err, fault.Unavailable)
+		generation := n.Generation()
+		e.down = nil
+		b.must(n.Load(t.Context()))
+		_, err = n.Sign(t.Context(), "access", "", "", []byte(`{}`))
+		b.must(err)
+		if n.Generation() != generation {
+			t.Error("the generation moves though the keys are the same")
+		}
+	})
+}

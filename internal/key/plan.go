@@ -78,6 +78,20 @@ func (p *plan) change(k *Key) {
 	}
 }
 
+// copies are the keys to save.
+func (p *plan) copies() []Key {
+	copies := make([]Key, len(p.changed))
+	for i, k := range p.changed {
+		copies[i] = *k
+	}
+	return copies
+}
+
+// first tells whether there was no key before.
+func (p *plan) first() bool {
+	return !slices.ContainsFunc(p.keys, func(k *Key) bool { return !k.Created.Equal(p.now) })
+}
+
 // start lets a pending key sign at once.
 func (p *plan) start(k *Key) {
 	k.Active = p.now

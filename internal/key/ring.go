@@ -30,14 +30,19 @@ type Config struct {
 	Store store
 	Box   *seal.Box        // the signing master key; nil: this node never opens a private key
 	Clock func() time.Time // nil: time.Now
+	// Decided is called with what this node's [Ring.Ensure] and [Ring.RotateDue] have made
+	// and changed, in order: a key that begins at Active, or one that ends at Retire. The
+	// first keys of a store are not told. nil: nobody listens.
+	Decided func(ctx context.Context, changed []Key)
 }
 
 // Ring holds the key sets of this node. Reading and signing work on a snapshot and
 // never wait for a change or for the store. Safe for concurrent use.
 type Ring struct {
-	specs []Spec
-	store store
-	clock func() time.Time
+	specs   []Spec
+	store   store
+	clock   func() time.Time
+	decided func(ctx context.Context, changed []Key)
 
 	keeper keeper // nil on a node without the signing master key
 
@@ -54,23 +59,30 @@ func New(c Config) (*Ring, error) {
 	if err := validateAll(c.Specs); err != nil {
 		return nil, err
 	}
-	r := &Ring{specs: slices.Clone(c.Specs), store: c.Store, clock: c.Clock}
+	r := &Ring{specs: slices.Clone(c.Specs), store: c.Store, clock: c.Clock, decided: c.Decided}
 	if c.Box != nil {
 		r.keeper = &safe{box: c.Box, slow: newPool()}
 	}
 	if r.clock == nil {
 		r.clock = time.Now
 	}
+	if r.decided == nil {
+		r.decided = func(context.Context, []Key) {}
+	}
 	r.current.Store(newSnapshot(nil))
 	return r, nil
 }
 
-// Load takes over what the store holds, if it changed. After an error the last
-// snapshot stays in force.
+// Load takes over what the store holds, if it changed. If that cannot be read, the last
+// snapshot stays in force. A private key that cannot be opened is an error too, but one
+// that keeps nothing else from being taken over: it does not sign, and is tried again.
 func (r *Ring) Load(ctx context.Context) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	return r.load(ctx)
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	return r.current.Load().unopened
 }
 
 func (r *Ring) load(ctx context.Context) error {
@@ -82,14 +94,16 @@ func (r *Ring) load(ctx context.Context) error {
 	stored = slices.DeleteFunc(stored, func(k Key) bool { return r.spec(k.Set) == nil })
 	slices.SortFunc(stored, inOrder)
 	old := r.current.Load()
-	if slices.EqualFunc(old.keys, stored, Key.Equal) {
+	same := slices.EqualFunc(old.keys, stored, Key.Equal)
+	if same && old.unopened == nil {
 		return nil
 	}
 	next := newSnapshot(stored)
-	next.base = old.base + uint64(len(old.ends)) + 1
-	if err := r.openSigners(ctx, next, old); err != nil {
-		return fmt.Errorf("load keys: %w", err)
+	next.base = old.base
+	if !same {
+		next.base += uint64(len(old.ends)) + 1
 	}
+	next.unopened = r.openSigners(ctx, next, old)
 	r.current.Store(next)
 	return nil
 }

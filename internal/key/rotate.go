@@ -17,8 +17,19 @@ import (
 // changed the keys meanwhile.
 const saveAttempts = 4
 
-// change plans on what the store holds now, saves, and takes the result over.
+// change is alter where every key opens that should sign: else a key might be made, or
+// begin to sign in another's place, that nobody can sign with.
 func (r *Ring) change(ctx context.Context, edit func(*plan) error) error {
+	return r.alter(ctx, func(p *plan) error {
+		if err := r.current.Load().unopened; err != nil {
+			return err
+		}
+		return edit(p)
+	})
+}
+
+// alter plans on what the store holds now, saves, and takes the result over.
+func (r *Ring) alter(ctx context.Context, edit func(*plan) error) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	for attempt := 1; ; attempt++ {
@@ -30,11 +41,7 @@ func (r *Ring) change(ctx context.Context, edit func(*plan) error) error {
 		if err := edit(p); err != nil || len(p.changed) == 0 {
 			return err
 		}
-		changed := make([]Key, len(p.changed))
-		for i, k := range p.changed {
-			changed[i] = *k
-		}
-		err := r.store.SaveKeys(ctx, r.seen, changed...)
+		err := r.store.SaveKeys(ctx, r.seen, p.copies()...)
 		if fault.KindOf(err) == fault.Conflict && attempt < saveAttempts {
 			continue
 		}
@@ -45,17 +52,33 @@ func (r *Ring) change(ctx context.Context, edit func(*plan) error) error {
 	}
 }
 
+// decide is change for what nobody has asked for, which is told.
+func (r *Ring) decide(ctx context.Context, edit func(*plan) error) error {
+	var saved *plan
+	err := r.change(ctx, func(p *plan) error {
+		saved = p
+		return edit(p)
+	})
+	if err != nil || len(saved.changed) == 0 || saved.first() {
+		return err
+	}
+	changed := saved.copies()
+	slices.SortFunc(changed, inOrder)
+	r.decided(ctx, changed)
+	return nil
+}
+
 // Ensure makes the keys that an algorithm of a set lacks of those that should sign.
 // The first ones sign at once, since there are no older ones that verifiers would
 // have known.
 func (r *Ring) Ensure(ctx context.Context) error {
-	return r.change(ctx, func(p *plan) error { return r.each(ctx, p, r.ensure) })
+	return r.decide(ctx, func(p *plan) error { return r.each(ctx, p, r.ensure) })
 }
 
 // RotateDue rotates what is so old that its successor must be published now, and
 // does what Ensure does. Call it every now and then.
 func (r *Ring) RotateDue(ctx context.Context) error {
-	return r.change(ctx, func(p *plan) error {
+	return r.decide(ctx, func(p *plan) error {
 		return r.each(ctx, p, func(ctx context.Context, p *plan, spec *Spec, alg jose.Algorithm) error {
 			if err := r.ensure(ctx, p, spec, alg); err != nil {
 				return err
@@ -91,11 +114,7 @@ func (r *Ring) Rotation(ctx context.Context, name SetName, o RotateOptions) (cha
 		if err := r.rotateSet(ctx, p, name, o); err != nil {
 			return err
 		}
-		changed = nil
-		for _, k := range p.changed {
-			changed = append(changed, *k)
-		}
-		p.changed = nil
+		changed, p.changed = p.copies(), nil
 		return nil
 	})
 	slices.SortFunc(changed, inOrder)
@@ -145,10 +164,10 @@ func (r *Ring) Retire(ctx context.Context, kid string) error {
 
 // Revoke makes a key unusable at once: what it signed is refused from now on. If
 // it signed, its successor starts at once, and is made if there is none; on a node
-// without the signing master key, the next node that has it makes it.
-// To revoke a revoked key changes nothing.
+// without the signing master key, or that cannot open a key, the next node that can
+// makes it. To revoke a revoked key changes nothing.
 func (r *Ring) Revoke(ctx context.Context, kid string) error {
-	return r.change(ctx, func(p *plan) error {
+	return r.alter(ctx, func(p *plan) error {
 		k, spec, err := r.find(p, kid)
 		if err != nil {
 			return err
@@ -164,7 +183,7 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 			return nil
 		}
 		p.heal(spec, alg)
-		if r.keeper == nil {
+		if r.keeper == nil || r.current.Load().unopened != nil {
 			return nil
 		}
 		return r.ensure(ctx, p, spec, alg)

@@ -1,7 +1,9 @@
 package key
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -200,6 +202,46 @@ func TestRotateDue(t *testing.T) {
 	if got := len(b.List("mobile_device")); got != 1 {
 		t.Errorf("a set without a rotation period has %d keys, want 1", got)
 	}
+}
+
+// TestDecided tells what each change of a ring is about, if nobody asked for it.
+func TestDecided(t *testing.T) {
+	t.Parallel()
+	var told []string
+	b := &bench{t: t, store: &memory{}, now: epoch}
+	open := func(specs ...Spec) {
+		t.Helper()
+		r, err := New(Config{Specs: specs, Store: b.store, Box: masterKey(t, 1), Clock: b.clock, Decided: func(_ context.Context, changed []Key) {
+			for _, k := range changed {
+				told = append(told, fmt.Sprintf("%s %s %v %v %v", k.Public.Algorithm(), k.State(b.now), k.Active.Sub(b.now), k.Retire.Sub(epoch) > 0, k.Expire.Sub(k.Retire)))
+			}
+		}})
+		b.must(err)
+		b.Ring = r
+	}
+	did := func(what string, err error, want ...string) {
+		t.Helper()
+		b.must(err)
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: told %q, want %q", what, told, want)
+		}
+		told = nil
+	}
+	one := access()
+	one.Algorithms = []jose.Algorithm{jose.ES256}
+	open(one)
+	did("first keys", b.Ensure(t.Context()))
+	did("nothing to do", b.RotateDue(t.Context()))
+	b.pass(90*24*time.Hour - 10*time.Minute)
+	did("a rotation is due", b.RotateDue(t.Context()), "ES256 active -2159h50m0s true 24h0m0s", "ES256 pending 10m0s false 0s")
+	did("it is planned", b.RotateDue(t.Context()))
+	b.pass(time.Hour)
+	did("by hand", b.Rotate(t.Context(), "access", RotateOptions{}))
+	did("by hand, at once", b.Rotate(t.Context(), "access", RotateOptions{Now: true}))
+	did("by hand, too", b.Revoke(t.Context(), b.kid("access", jose.ES256, 2)))
+	one.Algorithms = append(one.Algorithms, jose.ES384)
+	open(one)
+	did("an algorithm more", b.Ensure(t.Context()), "ES384 active 0s false 0s")
 }
 
 func TestRotateDueAddsNewAlgorithms(t *testing.T) {

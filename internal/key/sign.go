@@ -2,6 +2,7 @@ package key
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/carnetproject/carnet/internal/jose"
@@ -16,7 +17,8 @@ func (r *Ring) Sign(ctx context.Context, name SetName, alg jose.Algorithm, typ s
 	if r.keeper == nil {
 		return "", fmt.Errorf("sign with set %s: this node has no signing master key", name)
 	}
-	spec, from := r.spec(name), r.current.Load().sets[name]
+	current := r.current.Load()
+	spec, from := r.spec(name), current.sets[name]
 	if spec == nil {
 		return "", fmt.Errorf("no key set %s", name)
 	}
@@ -28,16 +30,21 @@ func (r *Ring) Sign(ctx context.Context, name SetName, alg jose.Algorithm, typ s
 			return signer.sign(ctx, typ, claims)
 		}
 	}
+	if current.unopened != nil {
+		return "", fmt.Errorf("key set %s has no active %s key: %w", name, alg, current.unopened)
+	}
 	return "", fmt.Errorf("key set %s has no active %s key", name, alg)
 }
 
 // openSigners gives s the signers of the keys that sign or will. Those that old
-// has are taken over: opening an RSA key takes milliseconds.
+// has are taken over: opening an RSA key takes milliseconds. Its error names every key
+// that has none.
 func (r *Ring) openSigners(ctx context.Context, s, old *snapshot) error {
 	if r.keeper == nil {
 		return nil
 	}
 	now := r.clock()
+	var failed []error
 	for i := range s.keys {
 		k := &s.keys[i]
 		if k.State(now) > Active {
@@ -50,9 +57,10 @@ func (r *Ring) openSigners(ctx context.Context, s, old *snapshot) error {
 		}
 		opened, err := r.keeper.open(ctx, k)
 		if err != nil {
-			return fmt.Errorf("key %s of set %s: %w", k.Public.ID(), k.Set, err)
+			failed = append(failed, fmt.Errorf("key %s of set %s: %w", k.Public.ID(), k.Set, err))
+			continue
 		}
 		into[k.Public.ID()] = opened
 	}
-	return nil
+	return errors.Join(failed...)
 }

@@ -3,9 +3,12 @@ package key
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
@@ -28,6 +31,64 @@ func TestSignNamesTheKey(t *testing.T) {
 			t.Errorf("claims are %s", got)
 		}
 	}
+}
+
+// TestKeyThatDoesNotOpen: a node signs with the others, follows the store, and may revoke
+// the one that it cannot open, but hands over to none.
+func TestKeyThatDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, access())
+	n := b.another(masterKey(t, 1), access())
+	b.must(n.Load(t.Context()))
+	signs := func(alg jose.Algorithm) error {
+		_, err := n.Sign(t.Context(), "access", alg, "", []byte(`{}`))
+		return err
+	}
+	state := func(kid string) State {
+		list := n.List("access")
+		return list[slices.IndexFunc(list, func(k Key) bool { return k.Public.ID() == kid })].State(b.clock())
+	}
+	b.pass(time.Second)
+	b.must(b.Rotate(t.Context(), "access", RotateOptions{Algorithm: jose.EdDSA, Now: true}))
+	spoiled, revoked := b.kid("access", jose.EdDSA, 1), b.kid("access", jose.ES256, 0)
+	keys, err := b.store.Keys(t.Context())
+	b.must(err)
+	for _, k := range keys {
+		if k.Public.ID() == spoiled {
+			k.Sealed = "rubbish"
+			b.store.put(k)
+		}
+	}
+	b.must(b.Revoke(t.Context(), revoked))
+
+	if err := n.Load(t.Context()); err == nil || !strings.Contains(err.Error(), spoiled) {
+		t.Errorf("Load() = %v, want an error that names %s", err, spoiled)
+	}
+	if got := state(revoked); got != Revoked {
+		t.Errorf("the key that was revoked elsewhere is %v", got)
+	}
+	b.must(signs(jose.ES256))
+	if err := signs(jose.EdDSA); err == nil || !strings.Contains(err.Error(), spoiled) {
+		t.Errorf("Sign() = %v, want an error that names %s", err, spoiled)
+	}
+	generation := n.Generation()
+	for name, err := range map[string]error{
+		"load again": n.Load(t.Context()), "ensure": n.Ensure(t.Context()), "retire": n.Retire(t.Context(), spoiled),
+		"rotate": n.Rotate(t.Context(), "access", RotateOptions{Algorithm: jose.ES256}), "rotate what is due": n.RotateDue(t.Context()),
+	} {
+		if err == nil || !strings.Contains(err.Error(), spoiled) {
+			t.Errorf("%s: error = %v, want one that names %s", name, err, spoiled)
+		}
+	}
+	if n.Generation() != generation {
+		t.Error("the generation moves though nothing was found")
+	}
+	b.must(n.Revoke(t.Context(), spoiled))
+	if got := state(spoiled); got != Revoked {
+		t.Errorf("the spoiled key is %v", got)
+	}
+	b.must(n.RotateDue(t.Context()))
+	b.must(signs(jose.EdDSA))
 }
 
 // TestSlowSignaturesAreRationed fills the slots and the queue by hand.

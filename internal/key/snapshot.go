@@ -18,6 +18,8 @@ type snapshot struct {
 	ends []time.Time // when keys leave their sets by themselves, in order
 	keys []Key       // of all sets, in order
 	sets map[SetName]*set
+
+	unopened error // why keys that should sign do not; nil: all do
 }
 
 type set struct {
@@ -84,13 +86,14 @@ func (s *set) published(now time.Time) []*jose.Key {
 	return keys
 }
 
-// draw returns one of the n keys of the algorithm that began to sign last, each as
-// likely as the others, nil if none signs at now.
+// draw returns one of the n keys of the algorithm that began to sign last and can be
+// opened, each as likely as the others, nil if none signs at now.
 func (s *set) draw(alg jose.Algorithm, n int, now time.Time) signer {
 	var room [16]*Key
 	active := room[:0]
 	for i := range s.keys {
-		if k := &s.keys[i]; k.Public.Algorithm() == alg && k.State(now) == Active {
+		k := &s.keys[i]
+		if k.Public.Algorithm() == alg && k.State(now) == Active && s.signers[k.Public.ID()] != nil {
 			active = append(active, k)
 		}
 	}
@@ -99,7 +102,7 @@ func (s *set) draw(alg jose.Algorithm, n int, now time.Time) signer {
 	}
 	slices.SortFunc(active, newestFirst)
 	drawn := active[rand.IntN(min(n, len(active)))]
-	return s.signers[drawn.Public.ID()] // nil after the clock was set back
+	return s.signers[drawn.Public.ID()]
 }
 
 // newestFirst compares keys by when they begin to sign, the same on every node.

@@ -72,6 +72,17 @@ func (s *Spec) Validate() error {
 	return errors.Join(found...)
 }
 
+// SharesKids tells whether a kid may name a key of either set, so that nobody could
+// say which one is meant: k1 and a number begins with k and a number.
+func (s *Spec) SharesKids(other *Spec) bool {
+	if s.KidPrefix == "" || other.KidPrefix == "" {
+		return false
+	}
+	_, theirs := s.number(other.KidPrefix + "1")
+	_, ours := other.number(s.KidPrefix + "1")
+	return theirs || ours
+}
+
 // validateAll checks the sets and what they may not share.
 func validateAll(specs []Spec) error {
 	var found []error
@@ -80,12 +91,14 @@ func validateAll(specs []Spec) error {
 		if err := s.Validate(); err != nil {
 			found = append(found, fmt.Errorf("key set %s: %w", s.Name, err))
 		}
-		for _, other := range specs[:i] {
+		for j := range specs[:i] {
+			other := &specs[j]
 			if s.Name == other.Name {
 				found = append(found, fmt.Errorf("key set %s stands twice", s.Name))
 			}
-			if s.KidPrefix != "" && s.KidPrefix == other.KidPrefix {
-				found = append(found, fmt.Errorf("key sets %s and %s share the kid prefix %s", other.Name, s.Name, s.KidPrefix))
+			if s.SharesKids(other) {
+				found = append(found, fmt.Errorf("key sets %s and %s have kid prefixes that make the same kids, %s and %s",
+					other.Name, s.Name, other.KidPrefix, s.KidPrefix))
 			}
 		}
 	}

@@ -87,6 +87,8 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	sameKids := device()
 	sameKids.Name = "other"
+	insideKids := sameKids
+	insideKids.KidPrefix += "1"
 	bad := access()
 	bad.Verification = 0
 	for name, c := range map[string]Config{
@@ -94,6 +96,7 @@ func TestNewRefuses(t *testing.T) {
 		"a bad spec":              {Specs: []Spec{bad}, Store: &memory{}},
 		"a set twice":             {Specs: []Spec{access(), access()}, Store: &memory{}},
 		"two sets that number as": {Specs: []Spec{device(), sameKids}, Store: &memory{}},
+		"one inside the other":    {Specs: []Spec{device(), insideKids}, Store: &memory{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -101,5 +104,30 @@ func TestNewRefuses(t *testing.T) {
 				t.Error("New() took it")
 			}
 		})
+	}
+}
+
+func TestSharesKids(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		a, b string
+		want bool
+	}{
+		"the same":           {"k", "k", true},
+		"and a digit":        {"k", "k1", true},
+		"and digits":         {"k", "k10", true},
+		"and a zero":         {"k", "k0", false}, // no number begins with it
+		"and a letter":       {"k", "kb", false},
+		"and a sign":         {"k", "k-1", false},
+		"a digit more":       {"k1", "k12", true},
+		"others":             {"k", "m", false},
+		"one has no prefix":  {"", "1", false},
+		"neither has one":    {"", "", false},
+		"longer than can be": {"k", "k" + strings.Repeat("1", 40), false},
+	} {
+		a, b := Spec{KidPrefix: tc.a}, Spec{KidPrefix: tc.b}
+		if got := a.SharesKids(&b); got != tc.want || b.SharesKids(&a) != got {
+			t.Errorf("%s: %t and %t, want %t", name, got, b.SharesKids(&a), tc.want)
+		}
 	}
 }

@@ -1,21 +1,26 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/audit"
 	"github.com/carnetproject/carnet/internal/audit/audittest"
 	"github.com/carnetproject/carnet/internal/config"
+	"github.com/carnetproject/carnet/internal/key"
 )
 
 // entriesOf are the entries of an action, with what the store cannot know cut off.
@@ -65,6 +70,54 @@ func TestReloadsAreRecorded(t *testing.T) {
 		}
 		return s.close()
 	})
+}
+
+// TestRotationsAreRecorded lets keys grow so old that Carnet rotates them.
+func TestRotationsAreRecorded(t *testing.T) {
+	t.Parallel()
+	var later atomic.Int64
+	core, err := Open(t.Context(), Options{
+		Config: load(t, t.TempDir(), "keys: {sts: {algorithms: [ES256]}}"), Stdin: bufio.NewReader(strings.NewReader("")), Log: slog.New(slog.DiscardHandler),
+		Clock: func() time.Time { return time.Now().Add(time.Duration(later.Load())) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = core.Run(t.Context(), func(ctx context.Context) error {
+		if first := append(entriesOf(t, core, audit.KeyRotate), entriesOf(t, core, audit.KeyRetire)...); first != nil {
+			t.Errorf("first keys replace none, and are told as %q", first)
+		}
+		later.Store(int64(90*24*time.Hour - 10*time.Minute))
+		for range 2 { // the second time nothing is due
+			if err := core.Keys.RotateDue(ctx); err != nil {
+				return err
+			}
+		}
+		var begin, end []string
+		for _, set := range []key.SetName{"access", "sts"} {
+			for _, k := range core.Keys.List(set) {
+				if k.State(core.now()) == key.Pending {
+					begin = append(begin, fmt.Sprintf("system key.rotate ok at=%s key=%s", instant(k.Active), k.Public.ID()))
+				} else {
+					end = append(end, fmt.Sprintf("system key.retire ok at=%s of=%s until=%s", instant(k.Retire), set, instant(k.Expire)))
+				}
+			}
+		}
+		if len(begin) != 3 {
+			t.Fatalf("new keys: %q", begin)
+		}
+		sorted := cmpopts.SortSlices(strings.Compare)
+		if diff := cmp.Diff(begin, entriesOf(t, core, audit.KeyRotate), sorted); diff != "" {
+			t.Errorf("keys that begin (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(end, entriesOf(t, core, audit.KeyRetire), sorted); diff != "" {
+			t.Errorf("keys that end (-want +got):\n%s", diff)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestLastEventsAreWritten stops a core right after something was noted.

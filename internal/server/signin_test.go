@@ -176,6 +176,16 @@ func TestSignInWithLibraries(t *testing.T) {
 		if err != nil || fresh.RefreshToken == "" || fresh.RefreshToken == tokens.RefreshToken {
 			t.Fatalf("refresh: %v", err)
 		}
+		if err := core.Apps.Set(ctx, a.ID, func(r *app.Registration) { r.UserScopes = nil }); err != nil {
+			t.Fatal(err)
+		}
+		narrow, err := client.TokenSource(ctx, &oauth2.Token{RefreshToken: fresh.RefreshToken}).Token()
+		if err != nil {
+			t.Fatalf("refresh for an app that was narrowed: %v", err)
+		}
+		if scope := narrow.Extra("scope"); scope != "openid profile offline_access" {
+			t.Errorf("an app that was narrowed has the scope %q", scope)
+		}
 		if _, err := client.Exchange(ctx, p.back.Get("code"), oauth2.VerifierOption(verifier)); err == nil {
 			t.Error("a code brings tokens twice")
 		}

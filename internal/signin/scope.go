@@ -25,6 +25,16 @@ func Wanted(a *app.App, asked []string) []string {
 	})
 }
 
+// Kept is what of a scope that a person has granted an app it may still have: whoever
+// narrows an app narrows the sign-ins that were made before. What it may have more since
+// then it gets only when it asks for it.
+func Kept(a *app.App, scope string) string {
+	if scope == "" {
+		return ""
+	}
+	return strings.Join(Wanted(a, strings.Fields(scope)), " ")
+}
+
 // Scope is what of that the person of the session can give.
 func (s *Session) Scope(wanted []string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(wanted), func(scope string) bool {

@@ -79,9 +79,12 @@ type Config struct {
 	Apps        apps
 	Families    families
 	Subjects    subjects
-	Revocations revocations      // nil: none
-	Next        secret.Bytes     // makes refresh tokens of those before; all nodes have the same; empty: a random one
-	Clock       func() time.Time // nil: time.Now
+	Revocations revocations // nil: none
+	// Kept is what of a scope that a person has granted a client in a browser it may still
+	// have; nil: all.
+	Kept  func(client app.ID, scope string) string
+	Next  secret.Bytes     // makes refresh tokens of those before; all nodes have the same; empty: a random one
+	Clock func() time.Time // nil: time.Now
 }
 
 // Issuer issues and refreshes tokens. It is safe for concurrent use.
@@ -111,6 +114,9 @@ func New(c Config) (*Issuer, error) {
 	}
 	if c.Next.Len() == 0 {
 		c.Next = secret.FromString(rand.Text() + rand.Text())
+	}
+	if c.Kept == nil {
+		c.Kept = func(_ app.ID, scope string) string { return scope }
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

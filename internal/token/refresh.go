@@ -85,9 +85,12 @@ func (i *Issuer) Refresh(ctx context.Context, token secret.Bytes, client app.ID,
 	if err := i.check(ctx, f, old, next, client, now); err != nil {
 		return Pair{}, err
 	}
-	granted := f.Scope
+	granted, left := i.kept(f)
+	if !left {
+		return Pair{}, refuse("is for nothing that the client may still have")
+	}
 	if scope != "" {
-		if granted, err = Grant(scope, strings.Fields(f.Scope)); err != nil {
+		if granted, err = Grant(scope, strings.Fields(granted)); err != nil {
 			return Pair{}, err
 		}
 	}
@@ -149,6 +152,17 @@ func (i *Issuer) check(ctx context.Context, f Family, t, next refresh, client ap
 		return refuse("is of a subject who may not go on")
 	}
 	return nil
+}
+
+// kept is what of the family's scope its app may still have; false if there was some, and
+// nothing is left. A sign-in without the consent of a person in a browser (/login) has what
+// it began with.
+func (i *Issuer) kept(f Family) (scope string, left bool) {
+	if f.Session == "" {
+		return f.Scope, true
+	}
+	scope = i.c.Kept(f.App, f.Scope)
+	return scope, scope != "" || f.Scope == ""
 }
 
 // revoked tells whether a token that was issued when the family began would be refused

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -320,6 +321,64 @@ func TestRefreshScope(t *testing.T) {
 	wide, err := f.Refresh(t.Context(), narrow.Refresh, "app_1", "")
 	if err != nil || f.scopeOf(t, wide) != "chat orders" {
 		t.Errorf("a narrow access token narrowed the family (RFC 6749 §6): %v", err)
+	}
+}
+
+// TestRefreshKeepsWhatTheAppMayHave narrows an app whose sign-ins go on, and widens it again.
+func TestRefreshKeepsWhatTheAppMayHave(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		session      string // in which the person consented
+		granted, may string
+		asked        string
+		want         string // "": refused
+		kind         fault.Kind
+	}{
+		"all":                      {"ses_1", "chat orders", "chat orders more", "", "chat orders", 0},
+		"narrowed":                 {"ses_1", "chat orders", "orders", "", "orders", 0},
+		"less of what is left":     {"ses_1", "chat orders", "orders chat", "chat", "chat", 0},
+		"what it may have no more": {"ses_1", "chat orders", "orders", "chat", "", fault.Invalid},
+		"nothing is left":          {"ses_1", "chat orders", "more", "", "", fault.Unauthenticated},
+		"there was never any":      {"ses_1", "", "chat", "", "-", 0},
+		"without consent":          {"", "chat orders", "orders", "", "chat orders", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			may := tc.may
+			f.c.Kept = func(client app.ID, scope string) string {
+				if client != "app_1" {
+					t.Errorf("asked about %q", client)
+				}
+				return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !slices.Contains(strings.Fields(may), s) }), " ")
+			}
+			p, family, err := f.Begin(t.Context(), AccessRequest{App: "app_1", Subject: "usr_1", Scope: tc.granted, Algorithm: jose.ES256})
+			if err != nil {
+				t.Fatal(err)
+			}
+			family.Session = tc.session
+			if err := f.families.AddFamily(t.Context(), family); err != nil {
+				t.Fatal(err)
+			}
+			got, err := f.Refresh(t.Context(), p.Refresh, "app_1", tc.asked)
+			if tc.want != "" {
+				if err != nil || f.scopeOf(t, got) != strings.Trim(tc.want, "-") {
+					t.Errorf("scope %q, want %q; %v", got.Scope, tc.want, err)
+				}
+				return
+			}
+			if fault.KindOf(err) != tc.kind || errors.Is(err, ErrGrant) != (tc.kind == fault.Unauthenticated) {
+				t.Errorf("Refresh() error = %v", err)
+			}
+			told, good, err := f.Inspect(t.Context(), p.Refresh, "app_1")
+			if err != nil || good != (tc.kind == fault.Invalid) || good && told.Scope != "orders" {
+				t.Errorf("Inspect() = %+v, %v, %v", told, good, err)
+			}
+			may = tc.granted
+			if wide, err := f.Refresh(t.Context(), p.Refresh, "app_1", ""); err != nil || f.scopeOf(t, wide) != tc.granted {
+				t.Errorf("a sign-in that was refused is lost: %v", err)
+			}
+		})
 	}
 }
 

@@ -42,6 +42,8 @@ func (i *Issuer) Inspect(ctx context.Context, token secret.Bytes, client app.ID)
 	if err != nil {
 		return Family{}, false, fmt.Errorf("find refresh family: %w", err)
 	}
-	good := f.App == client && f.Revoked.IsZero() && i.c.Clock().Before(f.Expires) && f.holds(t) && !i.revoked(f)
+	var left bool
+	f.Scope, left = i.kept(f)
+	good := f.App == client && f.Revoked.IsZero() && i.c.Clock().Before(f.Expires) && f.holds(t) && !i.revoked(f) && left
 	return f, good, nil
 }

@@ -37,7 +37,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !b.signedIn() {
-		return h.render(w, http.StatusOK, "sign-in", h.signInPage(b, nil))
+		return h.render(w, http.StatusOK, "sign-in", h.signInPage(r, b, nil))
 	}
 	p, err := h.accountPage(r, b)
 	if err != nil {
@@ -45,9 +45,9 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch r.URL.Query().Get("done") {
 	case "password":
-		p.Done = english.Changed
+		p.Done = p.W.Changed
 	case "sign-out":
-		p.Done = english.Ended
+		p.Done = p.W.Ended
 	}
 	return h.render(w, http.StatusOK, "account", p)
 }
@@ -57,16 +57,17 @@ func (h *Handler) accountPage(r *http.Request, b *browser) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
+	speech := spoken(r, "")
 	p := page{
-		Heading: english.Account, Name: b.session.Name, CSRF: b.csrf(),
+		W: speech, Heading: speech.Account, Name: b.session.Name, CSRF: b.csrf(),
 		Password: h.c.Users.KeepsPassword(b.session.Subject),
 	}
 	for _, s := range list[:min(len(list), maxPlaces)] {
 		at := place{ID: s.ID, Network: s.Place.Network, Here: s.ID == b.session.ID, Since: s.Created.UTC()}
 		if s.Session {
-			at.Where = cmp.Or(s.Place.Agent, english.SomeBrowser)
+			at.Where = cmp.Or(s.Place.Agent, speech.SomeBrowser)
 		} else {
-			at.Where = h.nameOf(s.App)
+			at.Where = h.nameOf(s.App, speech)
 		}
 		p.Places = append(p.Places, at)
 	}
@@ -77,18 +78,18 @@ func (h *Handler) accountPage(r *http.Request, b *browser) (page, error) {
 	}
 	for _, c := range consents {
 		if !slices.ContainsFunc(list, func(s signin.SignIn) bool { return s.App == c.App }) {
-			p.Places = append(p.Places, place{ID: string(c.App), Where: h.nameOf(c.App), Since: c.Given.UTC()})
+			p.Places = append(p.Places, place{ID: string(c.App), Where: h.nameOf(c.App, speech), Since: c.Given.UTC()})
 		}
 	}
 	return p, nil
 }
 
 // nameOf is what an app is called, if it is still there.
-func (h *Handler) nameOf(id app.ID) string {
+func (h *Handler) nameOf(id app.ID, speech *words) string {
 	if a, ok := h.c.Apps.Find(id); ok {
 		return a.Name
 	}
-	return english.NoApp
+	return speech.NoApp
 }
 
 // maxPlaces is how many are shown: who is signed in in more places signs out everywhere.
@@ -115,7 +116,7 @@ func (h *Handler) leave(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	h.setCookie(w, h.cookie(), "", -time.Second)
-	return h.gone(w, p["request"])
+	return h.gone(w, r, p["request"])
 }
 
 // changePassword is for those who show the old one, with the limits that signing in has:
@@ -148,13 +149,13 @@ func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request) error {
 	status := public.Kind.Status()
 	switch public.Kind {
 	case fault.Unauthenticated:
-		again.Problem, again.Field, status = english.WrongOld, "old", http.StatusBadRequest
+		again.Problem, again.Field, status = again.W.WrongOld, "old", http.StatusBadRequest
 	case fault.Invalid:
-		again.Problem, again.Field = english.BadNew, "new"
+		again.Problem, again.Field = again.W.BadNew, "new"
 	case fault.Limited:
-		again.Problem = english.TooMany
+		again.Problem = again.W.TooMany
 	case fault.Unavailable:
-		again.Problem = english.Busy
+		again.Problem = again.W.Busy
 	default:
 		return err
 	}

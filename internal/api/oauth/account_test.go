@@ -312,6 +312,8 @@ func TestLogout(t *testing.T) {
 		"an address with a query": {"state=x&client_id=app_shop&post_logout_redirect_uri=" + url.QueryEscape(shopBack+"?tab=1"), shopBack + "?tab=1&state=x"},
 		"by an ID token":          {"id_token_hint=" + hintOf("usr_ada") + "&post_logout_redirect_uri=" + shopBack, shopBack},
 		"by a broken one":         {"id_token_hint=x&post_logout_redirect_uri=" + shopBack, ""},
+		"by a broken one, too":    {"id_token_hint=x" + back, ""},
+		"by another server's":     {"id_token_hint=" + hintFrom("https://other.example", "usr_ada") + back, ""},
 		"to another address":      {"client_id=app_shop&post_logout_redirect_uri=https://evil.example/", ""},
 		"of no app":               {"post_logout_redirect_uri=" + shopBack, ""},
 		"of an app and another":   {"client_id=app_own&id_token_hint=" + hintOf("usr_ada") + "&post_logout_redirect_uri=https://own.example/back", ""},

@@ -36,6 +36,14 @@ type asked struct {
 	maxAge               time.Duration
 }
 
+// locales are the languages that the app says the person wants; q may be nil.
+func (q *asked) locales() string {
+	if q == nil {
+		return ""
+	}
+	return q.query.Get("ui_locales")
+}
+
 // denied is a refusal that the browser carries back to the app (RFC 6749 §4.1.2.1).
 type denied struct{ code, text string }
 
@@ -78,7 +86,7 @@ func (h *Handler) readAsked(raw string) (*asked, error) {
 	if len(query["state"]) == 1 {
 		q.state = query.Get("state")
 	}
-	return q, q.read()
+	return q, q.read(h.c.Issuer)
 }
 
 // unsupported are parameters whose meaning must not be ignored, by the errors that say so
@@ -88,7 +96,7 @@ var unsupported = [...][2]string{
 }
 
 // read reads what is not known to be right yet.
-func (q *asked) read() error {
+func (q *asked) read(issuer string) error {
 	for name, values := range q.query {
 		if len(values) > 1 {
 			return &denied{"invalid_request", called(name) + " is given twice"}
@@ -129,16 +137,16 @@ func (q *asked) read() error {
 	}
 	if hint := q.query.Get("id_token_hint"); hint != "" {
 		var ok bool
-		if q.who, _, ok = hinted(hint); !ok {
-			return &denied{"invalid_request", "id_token_hint must be an ID token"}
+		if q.who, _, ok = hinted(issuer, hint); !ok {
+			return &denied{"invalid_request", "id_token_hint must be an ID token of this server"}
 		}
 	}
 	return q.readPrompt()
 }
 
-// hinted is whom an ID token is about, and for. Nobody has checked who signed it: it must
-// not open what is closed without it.
-func hinted(text string) (subject string, audience app.ID, ok bool) {
+// hinted is whom an ID token of the issuer is about, and for. Nobody has checked who signed
+// it, since its key may have been retired: it must not open what is closed without it.
+func hinted(issuer, text string) (subject string, audience app.ID, ok bool) {
 	var t jose.Unverified
 	var claims jose.Object
 	if t.Parse(text) != nil || t.Claims(&claims) != nil {
@@ -146,7 +154,8 @@ func hinted(text string) (subject string, audience app.ID, ok bool) {
 	}
 	subject, ok = claims.Lookup("sub").Text()
 	aud, _ := claims.Lookup("aud").Text()
-	return subject, app.ID(aud), ok
+	iss, _ := claims.Lookup("iss").Text()
+	return subject, app.ID(aud), ok && iss == issuer
 }
 
 // maxNonce is the longest nonce, in bytes: it comes back in the ID token.
@@ -183,6 +192,16 @@ func (q *asked) readPrompt() error {
 // not the one who is wanted.
 func (q *asked) mustSignIn(b *browser, now time.Time) bool {
 	return !b.signedIn() || q.login || q.who != "" && q.who != b.session.Subject || q.aged && now.Sub(b.session.Created) > q.maxAge
+}
+
+// scope is what the person of a session can give of what the app wants. An answer cannot
+// say that it is nothing (RFC 6749 §3.3, §5.1), so that the app would believe it has all.
+func (q *asked) scope(b *browser) (string, error) {
+	scope := b.session.Scope(q.wanted)
+	if scope == "" && q.query.Has("scope") {
+		return "", &denied{"access_denied", "the user has nothing of what scope asks for"}
+	}
+	return scope, nil
 }
 
 // again is the request as it goes on after somebody has signed in: that they had to is

@@ -62,7 +62,7 @@ func see(w http.ResponseWriter, to string) {
 func inAddress(path string) httpx.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if httpx.MediaType(r) != formType {
-			return fault.New(fault.UnsupportedMedia, "the content type must be "+formType)
+			return fault.New(fault.Invalid, "the content type must be "+formType)
 		}
 		body, err := httpx.ReadBody(w, r, maxAsked)
 		if err != nil {
@@ -92,9 +92,12 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 		if q.none {
 			return h.back(w, r, q, &denied{"login_required", "nobody is signed in, or not lately enough"})
 		}
-		return h.render(w, http.StatusOK, "sign-in", h.signInPage(b, q))
+		return h.render(w, http.StatusOK, "sign-in", h.signInPage(r, b, q))
 	}
-	scope := b.session.Scope(q.wanted)
+	scope, err := q.scope(b)
+	if err != nil {
+		return h.back(w, r, q, err)
+	}
 	agreed, err := h.agreed(r, b, q, scope)
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 		if q.none {
 			return h.back(w, r, q, &denied{"consent_required", "the user has not consented"})
 		}
-		return h.render(w, http.StatusOK, "consent", h.consentPage(b, q, scope))
+		return h.render(w, http.StatusOK, "consent", h.consentPage(r, b, q, scope))
 	}
 	return h.admit(w, r, b, q, scope)
 }
@@ -152,9 +155,10 @@ func (h *Handler) back(w http.ResponseWriter, r *http.Request, q *asked, err err
 }
 
 // consentPage asks whether the app may have a scope.
-func (h *Handler) consentPage(b *browser, q *asked, scope string) page {
+func (h *Handler) consentPage(r *http.Request, b *browser, q *asked, scope string) page {
+	speech := spoken(r, q.locales())
 	p := page{
-		Heading: fmt.Sprintf(english.Consents, q.app.Name), Name: b.session.Name, Path: consentPath,
+		W: speech, Heading: fmt.Sprintf(speech.Consents, q.app.Name), Name: b.session.Name, Path: consentPath,
 		CSRF: b.csrf(), Request: q.query.Encode(), Back: origin(q.back),
 	}
 	again := url.Values{}
@@ -164,10 +168,10 @@ func (h *Handler) consentPage(b *browser, q *asked, scope string) page {
 	again.Set("prompt", "login")
 	p.Switch = authorizePath + "?" + again.Encode()
 	for _, s := range strings.Fields(scope) {
-		if text, ok := english.Rights[s]; ok {
+		if text, ok := speech.Rights[s]; ok {
 			p.Rights = append(p.Rights, right{Text: text})
 		} else {
-			p.Rights = append(p.Rights, right{Text: english.Other, Scope: s})
+			p.Rights = append(p.Rights, right{Text: speech.Other, Scope: s})
 		}
 	}
 	return p
@@ -192,7 +196,10 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.back(w, r, q, err)
 	}
-	scope := b.session.Scope(q.wanted)
+	scope, err := q.scope(b)
+	if err != nil {
+		return h.back(w, r, q, err)
+	}
 	switch p["answer"] {
 	case "allow":
 		if err := h.c.SignIns.Agree(r.Context(), b.session.Subject, q.app.ID, scope); err != nil {

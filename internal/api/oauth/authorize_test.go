@@ -149,9 +149,11 @@ func TestSignInAndConsent(t *testing.T) {
 }
 
 // hintOf is an ID token that says who somebody is.
-func hintOf(subject string) string {
+func hintOf(subject string) string { return hintFrom(issuerURL, subject) }
+
+func hintFrom(issuer, subject string) string {
 	part := base64.RawURLEncoding.EncodeToString
-	return part([]byte(`{"alg":"RS256"}`)) + "." + part([]byte(`{"sub":"`+subject+`","aud":"app_shop"}`)) + "." + part([]byte("signature"))
+	return part([]byte(`{"alg":"RS256"}`)) + "." + part([]byte(`{"iss":"`+issuer+`","sub":"`+subject+`","aud":"app_shop"}`)) + "." + part([]byte("signature"))
 }
 
 // TestWhoIsAsked is of what stands between a signed-in person and a code.
@@ -182,6 +184,9 @@ func TestWhoIsAsked(t *testing.T) {
 		"OIDC 3.1.2.2 another one":               {asking(), asking("id_token_hint=" + hintOf("usr_bob")), 0, "sign-in"},
 		"OIDC 3.1.2.2 another one, prompt=none":  {asking(), asking("prompt=none", "id_token_hint="+hintOf("usr_bob")), 0, "login_required"},
 		"OIDC 3.1.2.1 a hint that is none":       {asking(), asking("id_token_hint=x"), 0, "invalid_request"},
+		"OIDC 3.1.2.1 another server's hint":     {asking(), asking("id_token_hint=" + hintFrom("https://other.example", "usr_ada")), 0, "invalid_request"},
+		"RFC 6749 §5.1 nothing of the scope":     {"", asking("scope=admin"), 0, "access_denied"},
+		"OIDC 3.1.2.6 nothing, prompt=none":      {"", asking("scope=admin", "prompt=none"), 0, "access_denied"},
 		"RFC 8252 §8.6 a scheme of its own":      {asking("client_id=app_phone", "redirect_uri=com.example.phone:/back"), asking("client_id=app_phone", "redirect_uri=com.example.phone:/back"), 0, "consent"},
 		"RFC 8252 §7.3 any port":                 {"", asking("client_id=app_phone", "redirect_uri=http://127.0.0.1:49152/back"), 0, "consent"},
 		"RFC 8252 §8.6 without a question":       {"", asking("client_id=app_phone", "redirect_uri=http://127.0.0.1:49152/back", "prompt=none"), 0, "consent_required"},
@@ -275,7 +280,7 @@ func TestForms(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"/oauth2/sign-in", "/oauth2/consent", "/account/sign-out", "/account/password", "/oauth2/authorize", "/oauth2/logout"} {
-		sees(t, f.do(t, http.MethodPost, path, `{}`, "Content-Type", "application/json"), http.StatusUnsupportedMediaType, "The content type must be")
+		sees(t, f.do(t, http.MethodPost, path, `{}`, "Content-Type", "application/json"), http.StatusBadRequest, "The content type must be")
 	}
 }
 

@@ -32,8 +32,8 @@ func (b *browser) csrf() string {
 }
 
 var (
-	errCookies = fault.New(fault.Denied, strings.TrimSuffix(english.Cookies, "."))
-	errStale   = fault.New(fault.Denied, strings.TrimSuffix(english.Stale, "."))
+	errCookies = fault.New(fault.Denied, "the browser has not sent its cookie")
+	errStale   = fault.New(fault.Denied, "nobody is signed in any more")
 )
 
 // posted tells whether a form was sent from a page of ours in this browser.

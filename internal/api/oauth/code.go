@@ -42,10 +42,14 @@ func (h *Handler) code(r *http.Request, a *app.App, p params) (answer, error) {
 	case err != nil:
 		return answer{}, err
 	case !active:
-		return answer{}, fault.Wrap(fault.Unauthenticated, "the code is not good", fmt.Errorf("%w: its subject may not go on", token.ErrGrant))
+		return answer{}, badCode("is of a subject who may not go on")
 	}
-	scopes := strings.Fields(c.Scope)
-	request := token.AccessRequest{App: a.ID, Subject: c.Subject, Scope: c.Scope, Algorithm: a.AccessAlgorithm, SignIn: c.Session}
+	scope := signin.Kept(a, c.Scope)
+	if scope == "" && c.Scope != "" {
+		return answer{}, badCode("is for nothing that the client may still have")
+	}
+	scopes := strings.Fields(scope)
+	request := token.AccessRequest{App: a.ID, Subject: c.Subject, Scope: scope, Algorithm: a.AccessAlgorithm, SignIn: c.Session}
 	var pair token.Pair
 	var family *token.Family
 	if slices.Contains(scopes, signin.Offline) && a.May(app.RefreshToken) {
@@ -72,4 +76,8 @@ func (h *Handler) code(r *http.Request, a *app.App, p params) (answer, error) {
 		return answer{}, err
 	}
 	return to, nil
+}
+
+func badCode(why string) error {
+	return fault.Wrap(fault.Unauthenticated, "the code is not good", fmt.Errorf("%w: it %s", token.ErrGrant, why))
 }

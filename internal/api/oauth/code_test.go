@@ -155,6 +155,11 @@ func TestCodeRefused(t *testing.T) {
 			},
 			status: 400, code: "unauthorized_client",
 		},
+		"a client that may have none of it any more": {
+			request: []string{"scope=chat"},
+			before:  func(_ *testing.T, f *fixture, _ *visitor) { f.apps["app_shop"].UserScopes = []string{"orders"} },
+			status:  400, code: "invalid_grant",
+		},
 		"a node that cannot sign": {
 			before: func(_ *testing.T, f *fixture, _ *visitor) { f.ring.err = errors.New("no key") }, status: 500, code: "server_error",
 		},
@@ -179,6 +184,33 @@ func TestCodeRefused(t *testing.T) {
 				granted(t, f.form(t, "/oauth2/token", redeeming(code), shopBasic...))
 			}
 		})
+	}
+}
+
+// TestNarrowedApp takes a scope from an app after people have granted it: before it shows
+// the code, and after.
+func TestNarrowedApp(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	v := f.signedIn(t)
+	code := v.admitted(asking("scope=openid offline_access chat orders"))
+	f.apps["app_shop"].UserScopes = []string{"orders"}
+	a := granted(t, f.form(t, "/oauth2/token", redeeming(code), shopBasic...))
+	if a.Scope != "openid offline_access orders" || claimsOf(t, f, a.AccessToken)["scope"] != a.Scope {
+		t.Errorf("the code brought %q", a.Scope)
+	}
+	f.apps["app_shop"].UserScopes = []string{"chat"}
+	refresh := "grant_type=refresh_token&refresh_token=" + a.RefreshToken
+	refused(t, f.form(t, "/oauth2/token", refresh+"&scope=orders", shopBasic...), 400, "invalid_scope")
+	if about := told(t, f.form(t, "/oauth2/introspect", "token="+a.RefreshToken, shopBasic...)); about["scope"] != "openid offline_access" {
+		t.Errorf("told of the refresh token: %v", about)
+	}
+	if a = granted(t, f.form(t, "/oauth2/token", refresh, shopBasic...)); a.Scope != "openid offline_access" {
+		t.Errorf("the refresh token brought %q, but chat is not in the code", a.Scope)
+	}
+	f.apps["app_shop"].UserScopes = []string{"chat", "orders"}
+	if a = granted(t, f.form(t, "/oauth2/token", "grant_type=refresh_token&refresh_token="+a.RefreshToken, shopBasic...)); a.Scope != "openid offline_access orders" {
+		t.Errorf("the refresh token brought %q after all was given back", a.Scope)
 	}
 }
 

@@ -18,6 +18,7 @@ type signInMetadata struct {
 	SubjectTypes          []string         `json:"subject_types_supported"`
 	IDTokenAlgs           []jose.Algorithm `json:"id_token_signing_alg_values_supported"`
 	Prompts               []string         `json:"prompt_values_supported"`
+	Locales               []string         `json:"ui_locales_supported"`
 	Issuer                bool             `json:"authorization_response_iss_parameter_supported"`
 
 	// These are not false where they are left out, or were once.
@@ -38,6 +39,7 @@ func (h *Handler) aboutSignIn() signInMetadata {
 		SubjectTypes:          []string{"public"},
 		IDTokenAlgs:           []jose.Algorithm{h.c.Tokens.IdentityAlgorithm()},
 		Prompts:               []string{"none", "login", "consent", "select_account"},
+		Locales:               tags(),
 		Issuer:                true,
 	}
 }

@@ -30,6 +30,7 @@ func TestDiscovery(t *testing.T) {
 		"id_token_signing_alg_values_supported":          []any{"ES256"},
 		"scopes_supported":                               []any{"openid", "profile", "offline_access"},
 		"prompt_values_supported":                        []any{"none", "login", "consent", "select_account"},
+		"ui_locales_supported":                           []any{"en", "de"},
 		"authorization_response_iss_parameter_supported": true,
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,

@@ -11,8 +11,9 @@ import (
 
 // signInPage asks who it is. q is what they were doing; nil: they want to see their
 // account.
-func (h *Handler) signInPage(b *browser, q *asked) page {
-	p := page{Heading: english.SignIn, Path: signInPath, CSRF: b.csrf(), Name: b.session.Name}
+func (h *Handler) signInPage(r *http.Request, b *browser, q *asked) page {
+	speech := spoken(r, q.locales())
+	p := page{W: speech, Heading: speech.SignIn, Path: signInPath, CSRF: b.csrf(), Name: b.session.Name}
 	if q != nil {
 		p.App, p.Request, p.Name = q.app.Name, q.query.Encode(), cmp.Or(q.hint, p.Name)
 	}
@@ -113,20 +114,20 @@ func (h *Handler) countPageTry(r *http.Request, name string) error {
 // tryAgain shows the page once more, with what was wrong. What it says of a name is the
 // same for one that nobody has.
 func (h *Handler) tryAgain(w http.ResponseWriter, r *http.Request, b *browser, q *asked, name string, err error) error {
-	p := h.signInPage(b, q)
+	p := h.signInPage(r, b, q)
 	p.Name = name
 	public := fault.Public(err)
 	switch public.Kind {
 	case fault.Unauthenticated:
-		p.Problem, p.Field = english.Wrong, "username"
+		p.Problem, p.Field = p.W.Wrong, "username"
 	case fault.Limited:
-		p.Problem = english.TooMany
+		p.Problem = p.W.TooMany
 	case fault.Unavailable:
-		p.Problem = english.Busy
+		p.Problem = p.W.Busy
 	case fault.Invalid:
-		p.Problem, p.Field = english.Empty, "username"
+		p.Problem, p.Field = p.W.Empty, "username"
 		if err == errAgain { //nolint:errorlint // it is this very one
-			p.Problem, p.Field = english.Again, ""
+			p.Problem, p.Field = p.W.Again, ""
 		}
 	default:
 		return err

@@ -254,6 +254,7 @@ func open(t *testing.T, edit ...func(*Config)) *fixture {
 	f.issuer, err = token.New(token.Config{
 		Issuer: issuerURL, AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour, SessionTTL: time.Minute, IdentityAlgorithm: jose.ES256,
 		Keys: f.ring, Apps: f.ring, Families: &f.store, Subjects: f.people, Revocations: f.taken, Clock: clock,
+		Kept: func(client app.ID, scope string) string { return signin.Kept(f.apps[client], scope) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ type params map[string]string
 // URL's query is no part of it: secrets do not belong there.
 func readForm(w http.ResponseWriter, r *http.Request) (params, error) {
 	if httpx.MediaType(r) != formType {
-		return nil, fault.New(fault.UnsupportedMedia, "the content type must be "+formType)
+		return nil, fault.New(fault.Invalid, "the content type must be "+formType) // 400, and not 415 (RFC 6749 §5.2)
 	}
 	body, err := httpx.ReadBody(w, r, maxBody)
 	if err != nil {

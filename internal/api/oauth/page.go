@@ -2,9 +2,11 @@ package oauth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -42,7 +44,7 @@ func styleSum() string {
 
 // page is what the templates know. Which members count depends on the page.
 type page struct {
-	W       *words
+	W       *words // nil: the first language
 	Style   template.CSS
 	Title   string // of the deployment
 	Heading string
@@ -65,6 +67,7 @@ type page struct {
 	Password bool // it is kept here
 
 	Text, Ask, Link, LinkText string
+	TextLang                  string // the language of Text, if it is another
 }
 
 // right is something that an app may do.
@@ -80,7 +83,7 @@ func pageHeaders(header http.Header) {
 }
 
 func (h *Handler) render(w http.ResponseWriter, status int, name string, p page) error {
-	p.W, p.Style, p.Title = &english, style, h.c.Title
+	p.W, p.Style, p.Title = cmp.Or(p.W, languages[0]), style, h.c.Title
 	var body bytes.Buffer
 	if err := pages.ExecuteTemplate(&body, name, p); err != nil {
 		return err
@@ -111,11 +114,23 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	public := fault.Public(err)
 	logRefusal(r, public.Kind, err)
 	retryAfter(w, public)
-	heading := english.Failed
-	if public.Kind == fault.Invalid {
-		heading = english.Unknown
+	speech := spoken(r, r.URL.Query().Get("ui_locales"))
+	p := page{W: speech, Heading: speech.Failed}
+	switch {
+	case errors.Is(err, errCookies):
+		p.Text = speech.Cookies
+	case errors.Is(err, errStale):
+		p.Text = speech.Stale
+	default: // what is wrong with a request, for those who made it
+		p.Text = sentence(public)
+		if speech != &english {
+			p.TextLang = english.Lang
+		}
 	}
-	if err := h.render(w, public.Kind.Status(), "message", page{Heading: heading, Text: sentence(public)}); err != nil {
+	if public.Kind == fault.Invalid {
+		p.Heading = speech.Unknown
+	}
+	if err := h.render(w, public.Kind.Status(), "message", p); err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 }

@@ -55,10 +55,20 @@ func TestPages(t *testing.T) {
 // TestWords looks for words that were forgotten.
 func TestWords(t *testing.T) {
 	t.Parallel()
-	v := reflect.ValueOf(english)
-	for i := range v.NumField() {
-		if v.Field(i).IsZero() {
-			t.Errorf("%s has no words", v.Type().Field(i).Name)
+	for _, w := range languages {
+		v := reflect.ValueOf(*w)
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Errorf("%s: %s has no words", w.Lang, v.Type().Field(i).Name)
+			}
+		}
+		if strings.Count(w.Consents, "%s") != 1 {
+			t.Errorf("%s: %q has no place for the app", w.Lang, w.Consents)
+		}
+		for scope := range english.Rights {
+			if w.Rights[scope] == "" {
+				t.Errorf("%s: the scope %s has no words", w.Lang, scope)
+			}
 		}
 	}
 }

@@ -125,7 +125,7 @@ func TestTokenRefuses(t *testing.T) {
 func TestTokenTakesFormsOnly(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	refused(t, f.do(t, http.MethodPost, "/oauth2/token", `{"grant_type":"client_credentials"}`, "Content-Type", "application/json"), 415, "invalid_request")
+	refused(t, f.do(t, http.MethodPost, "/oauth2/token", `{"grant_type":"client_credentials"}`, "Content-Type", "application/json"), 400, "invalid_request")
 	refused(t, f.form(t, "/oauth2/token?grant_type=client_credentials"+inBody, ""), 400, "invalid_request")
 }
 

@@ -26,7 +26,6 @@ type words struct {
 	BadNew, Ended                              string
 }
 
-// english is the only language yet.
 var english = words{
 	Lang: "en", Dir: "ltr", Error: "Error",
 
