@@ -216,10 +216,21 @@ func (b *book) waiting(conversation string) int {
 	return len(b.turns[conversation])
 }
 
+// bots are entries without a policy.
+type bots map[ID]Bot
+
+func (b bots) registry() Registry {
+	r := Registry{}
+	for id, made := range b {
+		r[id] = &Entry{Bot: made}
+	}
+	return r
+}
+
 // run starts a runner in the bubble of the test; stop ends it and waits.
-func run(t *testing.T, b *book, bots Registry, edits ...func(*RunnerConfig)) (r *Runner, stop func()) {
+func run(t *testing.T, b *book, bots bots, edits ...func(*RunnerConfig)) (r *Runner, stop func()) {
 	t.Helper()
-	c := RunnerConfig{Bots: bots, Turns: b, Replies: b, Log: slog.New(slog.DiscardHandler)}
+	c := RunnerConfig{Bots: bots.registry(), Turns: b, Replies: b, Log: slog.New(slog.DiscardHandler)}
 	for _, edit := range edits {
 		edit(&c)
 	}

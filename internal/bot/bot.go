@@ -104,7 +104,14 @@ type Streamer interface {
 }
 
 // Registry has the bots by their names.
-type Registry map[ID]Bot
+type Registry map[ID]*Entry
+
+// Entry is a bot, and how its turns are worked on. It never changes: a bot that does has
+// another one.
+type Entry struct {
+	Bot    Bot
+	Policy Policy
+}
 
 // Dead is a turn that was given up.
 type Dead struct {

@@ -95,7 +95,7 @@ func (c *caller) failed(ctx context.Context, t Turn, err error) {
 
 // call has the bot's answer committed. While the bot works the lease is kept.
 func (c *caller) call(ctx context.Context, t Turn) error {
-	if t.Kind.Hook() && !slices.Contains(c.hooks, t.Kind) {
+	if t.Kind.Hook() && !slices.Contains(c.entry.Policy.Hooks, t.Kind) {
 		return c.Replies.Reply(ctx, t, Answer{})
 	}
 	work, stop := context.WithCancelCause(ctx)
@@ -131,10 +131,10 @@ func (c *caller) ask(ctx context.Context, stop context.CancelCauseFunc, t Turn) 
 		end()
 		keeper.Wait()
 	}()
-	if s, ok := c.bot.(Streamer); ok && t.Kind != Ended { // whose messages nobody is to see
+	if s, ok := c.entry.Bot.(Streamer); ok && t.Kind != Ended { // whose messages nobody is to see
 		return s.Stream(ctx, t, func(d Delta) { c.Replies.Stream(ctx, t, d) })
 	}
-	return c.bot.Answer(ctx, t)
+	return c.entry.Bot.Answer(ctx, t)
 }
 
 // A bot that has not answered after typingAfter is shown to be typing, and shown

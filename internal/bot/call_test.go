@@ -25,7 +25,7 @@ func TestRetriesThenGivesUp(t *testing.T) {
 				b := newBook()
 				var calls []time.Time
 				var log bytes.Buffer
-				r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+				r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 					calls = append(calls, time.Now())
 					if t.Attempt != len(calls) {
 						panic("attempts are not counted")
@@ -89,7 +89,7 @@ func TestCrashingTurnIsGivenUp(t *testing.T) {
 			b.steal("c1")
 		}
 		var calls atomic.Int64
-		run(t, b, Registry{"x": botFunc(func(context.Context, Turn) (Answer, error) {
+		run(t, b, bots{"x": botFunc(func(context.Context, Turn) (Answer, error) {
 			calls.Add(1)
 			return Answer{}, nil
 		})})
@@ -107,12 +107,12 @@ func TestLeaseIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"x": slow(50 * time.Second)})
+		r, _ := run(t, b, bots{"x": slow(50 * time.Second)})
 		b.add("c1", "x", "a")
 		r.Wake("x")
 		synctest.Wait()
 		var stolen atomic.Bool
-		run(t, b, Registry{"x": botFunc(func(context.Context, Turn) (Answer, error) {
+		run(t, b, bots{"x": botFunc(func(context.Context, Turn) (Answer, error) {
 			stolen.Store(true)
 			return Answer{}, nil
 		})})
@@ -130,7 +130,7 @@ func TestLeaseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
 		var cause error
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, _ Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, _ Turn) (Answer, error) {
 			<-ctx.Done()
 			cause = context.Cause(ctx)
 			return Answer{}, ctx.Err()
@@ -156,7 +156,7 @@ func TestLeaseInDoubt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"x": slow(13 * time.Second)})
+		r, _ := run(t, b, bots{"x": slow(13 * time.Second)})
 		b.add("c1", "x", "a")
 		r.Wake("x")
 		after(t, time.Second)
@@ -173,7 +173,7 @@ func TestAnswerThatCannotBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
 		var calls int
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 			if calls++; calls == 1 {
 				b.fail(errors.New("disk gone"))
 			}
@@ -206,7 +206,7 @@ func TestTypingIsShownForSlowAnswers(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := newBook()
-				r, _ := run(t, b, Registry{"x": slow(tc.takes)})
+				r, _ := run(t, b, bots{"x": slow(tc.takes)})
 				b.add("c1", "x", "a")
 				r.Wake("x")
 				after(t, tc.takes+time.Millisecond)

@@ -27,7 +27,7 @@ func TestFinalErrorsEndATurn(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := newBook()
-				r, _ := run(t, b, Registry{"x": botFunc(func(context.Context, Turn) (Answer, error) { return Answer{}, err })})
+				r, _ := run(t, b, bots{"x": botFunc(func(context.Context, Turn) (Answer, error) { return Answer{}, err })})
 				b.ask(r, "c1", "x", "a")
 				b.ask(r, "c1", "x", "b")
 				b.want(t, "c1 a: given up", "c1 b: given up")
@@ -45,7 +45,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
 		var calls []time.Time
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 			if calls = append(calls, time.Now()); t.Attempt == 1 {
 				return Answer{}, &CallError{After: 40 * time.Second, Err: errors.New("the bot answers 429")}
 			}
@@ -70,12 +70,12 @@ func TestGiveUpAfter(t *testing.T) {
 		b := newBook()
 		calls := map[string]int{}
 		var back atomic.Bool
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 			if calls[t.MessageID]++; !back.Load() {
 				return Answer{}, errors.New("connection refused")
 			}
 			return Echo{}.Answer(ctx, t)
-		})}, func(c *RunnerConfig) { c.Policies = map[ID]Policy{"x": {Attempts: 1000, GiveUp: time.Minute}} })
+		})}, func(c *RunnerConfig) { c.Bots["x"].Policy = Policy{Attempts: 1000, GiveUp: time.Minute} })
 		for _, id := range []string{"a", "b", "c"} {
 			b.ask(r, "c1", "x", id)
 		}
@@ -134,7 +134,7 @@ func TestHooks(t *testing.T) {
 			tell(Delta{"bot_1", "x"})
 			return Answer{Replies: []Reply{{Body: json.RawMessage(`said`)}}}
 		})
-		run(t, b, Registry{"x": talks}, func(c *RunnerConfig) { c.Policies = map[ID]Policy{"x": {Hooks: []Kind{Offline}}} })
+		run(t, b, bots{"x": talks}, func(c *RunnerConfig) { c.Bots["x"].Policy = Policy{Hooks: []Kind{Offline}} })
 		b.want(t, "c1 delta x", "c1 offline: said", "c1 ended: nothing", "c1 delta x", "c1 message: said")
 	})
 }
@@ -150,8 +150,8 @@ func TestHookInSilence(t *testing.T) {
 			t.Error("a stream that nobody is to see")
 			return Answer{}
 		})
-		run(t, b, Registry{"x": both{slow(time.Minute - time.Second), talks}}, func(c *RunnerConfig) {
-			c.Policies = map[ID]Policy{"x": {Hooks: []Kind{Ended}}}
+		run(t, b, bots{"x": both{slow(time.Minute - time.Second), talks}}, func(c *RunnerConfig) {
+			c.Bots["x"].Policy = Policy{Hooks: []Kind{Ended}}
 		})
 		after(t, time.Minute)
 		b.want(t, "c1 over: done")
@@ -182,7 +182,7 @@ func TestStreamedAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"x": streamFunc(func(ctx context.Context, tell func(Delta)) Answer {
+		r, _ := run(t, b, bots{"x": streamFunc(func(ctx context.Context, tell func(Delta)) Answer {
 			d := draft{tell: tell}
 			for _, word := range []string{"a", "", "b", "c", "d"} {
 				d.grow(word, time.Now())

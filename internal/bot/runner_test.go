@@ -29,7 +29,7 @@ func TestWakeAnswersAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"echo": Echo{}}, func(c *RunnerConfig) { c.Poll = time.Hour })
+		r, _ := run(t, b, bots{"echo": Echo{}}, func(c *RunnerConfig) { c.Poll = time.Hour })
 		b.add("c1", "echo", "hi")
 		b.want(t)
 		r.Wake("nobody")
@@ -44,7 +44,7 @@ func TestPollFindsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		run(t, b, Registry{"echo": Echo{}})
+		run(t, b, bots{"echo": Echo{}})
 		b.add("c1", "echo", "hi")
 		b.add("c2", "menu", "of a bot that is not here")
 		after(t, time.Second)
@@ -61,7 +61,7 @@ func TestTurnsOfAConversationInOrder(t *testing.T) {
 		b := newBook()
 		var calls []string
 		var first atomic.Bool
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 			calls = append(calls, t.MessageID) // one at a time, so without a lock
 			if t.MessageID == "b" && !first.Swap(true) {
 				return Answer{}, errors.New("not yet")
@@ -101,7 +101,7 @@ func TestSlowBotHoldsUpNobody(t *testing.T) {
 		for i := range 100 {
 			b.add(fmt.Sprint("slow", i), "hang", "a")
 		}
-		r, _ := run(t, b, Registry{"hang": hang, "echo": Echo{}}, func(c *RunnerConfig) { c.Workers = 4 })
+		r, _ := run(t, b, bots{"hang": hang, "echo": Echo{}}, func(c *RunnerConfig) { c.Workers = 4 })
 		b.add("c1", "echo", "hi")
 		r.Wake("echo")
 		b.want(t, `c1 hi: {"text":"hi"}`)
@@ -119,7 +119,7 @@ func TestOneSlowConversation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 			if t.Conversation == "slow" {
 				return slow(time.Minute/2)(ctx, t)
 			}
@@ -139,7 +139,7 @@ func TestStopGivesTurnsBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		_, stop := run(t, b, Registry{"x": slow(time.Minute)})
+		_, stop := run(t, b, bots{"x": slow(time.Minute)})
 		b.add("c1", "x", "a")
 		after(t, 2*time.Second)
 		if b.due("c1") < 5*time.Second {
@@ -158,7 +158,7 @@ func TestStoreIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
 		var log bytes.Buffer
-		run(t, b, Registry{"echo": Echo{}}, func(c *RunnerConfig) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		run(t, b, bots{"echo": Echo{}}, func(c *RunnerConfig) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		b.fail(errors.New("disk gone"))
 		b.add("c1", "echo", "hi")
 		after(t, 10*time.Second)
@@ -176,8 +176,8 @@ func TestTwoRunners(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		one, stop := run(t, b, Registry{"echo": Echo{}})
-		two, _ := run(t, b, Registry{"echo": Echo{}})
+		one, stop := run(t, b, bots{"echo": Echo{}})
+		two, _ := run(t, b, bots{"echo": Echo{}})
 		var want []string
 		for i := range 50 {
 			b.add("c1", "echo", fmt.Sprint(i))

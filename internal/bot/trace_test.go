@@ -45,10 +45,10 @@ func TestTurnsAreTraced(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBook()
 				var of trace.Cause
-				r, err := NewRunner(RunnerConfig{Turns: b, Replies: b, Timeout: 2 * time.Second, Log: slog.New(slog.DiscardHandler), Bots: Registry{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
+				r, err := NewRunner(RunnerConfig{Turns: b, Replies: b, Timeout: 2 * time.Second, Log: slog.New(slog.DiscardHandler), Bots: bots{"x": botFunc(func(ctx context.Context, t Turn) (Answer, error) {
 					of = trace.CauseOf(ctx)
 					return tc.bot.Answer(ctx, t)
-				})}})
+				})}.registry()})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -61,7 +61,7 @@ func TestTurnsAreTraced(t *testing.T) {
 				if tc.stop {
 					time.AfterFunc(time.Second, stop)
 				}
-				r.callers["x"].answer(work, Turn{Conversation: "c1", Kind: Message, Bot: "x", Body: []byte(`{"text":"hi"}`), Attempt: 3, Cause: cause})
+				(*r.callers.Load())["x"].answer(work, Turn{Conversation: "c1", Kind: Message, Bot: "x", Body: []byte(`{"text":"hi"}`), Attempt: 3, Cause: cause})
 				want := []string{"message", "bot turn carnet.attempt=3 carnet.bot=x carnet.outcome=" + tc.outcome + " carnet.turn=message" + tc.mark}
 				if diff := cmp.Diff(want, recorded()); diff != "" {
 					t.Errorf("spans (-want +got):\n%s", diff)

@@ -47,7 +47,7 @@ func (s *staff) enlist(ctx context.Context, n int) {
 	s.free = n
 }
 
-// dismiss waits for all work to end. The context that it runs under has ended.
+// dismiss has nobody free any more, and waits for all work to end.
 func (s *staff) dismiss() { s.crew.Dismiss() }
 
 // half takes half of the free workers, or the last one: the others stay free for

@@ -17,7 +17,7 @@ func TestHiredWorkerAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"echo": Echo{}}, idle)
+		r, _ := run(t, b, bots{"echo": Echo{}}, idle)
 		looks := b.looks
 		w := r.Hire("echo")
 		if got := time.Until(w.Until()); got != 15*time.Second {
@@ -37,7 +37,7 @@ func TestHiredWorkerKeepsItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
 		var attempts []int
-		r, _ := run(t, b, Registry{"x": botFunc(func(ctx context.Context, turn Turn) (Answer, error) {
+		r, _ := run(t, b, bots{"x": botFunc(func(ctx context.Context, turn Turn) (Answer, error) {
 			attempts = append(attempts, turn.Attempt)
 			return slow(40*time.Second)(ctx, turn)
 		})})
@@ -53,7 +53,7 @@ func TestNextTurnFollowsAHiredWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"x": slow(100 * time.Millisecond)}, idle)
+		r, _ := run(t, b, bots{"x": slow(100 * time.Millisecond)}, idle)
 		for _, text := range []string{"a", "b", "c"} {
 			b.ask(r, "c1", "x", text)
 		}
@@ -68,7 +68,7 @@ func TestNobodyIsFree(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"x": slow(time.Second), "echo": Echo{}}, idle, func(c *RunnerConfig) { c.Workers = 3 })
+		r, _ := run(t, b, bots{"x": slow(time.Second), "echo": Echo{}}, idle, func(c *RunnerConfig) { c.Workers = 3 })
 		hired := []*Worker{r.Hire("x"), r.Hire("x"), r.Hire("x")}
 		none := r.Hire("x")
 		if none != nil || !none.Until().IsZero() {
@@ -101,14 +101,14 @@ func TestHireOutsideOfRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, err := NewRunner(RunnerConfig{Bots: Registry{"x": Echo{}}, Turns: b, Replies: b})
+		r, err := NewRunner(RunnerConfig{Bots: bots{"x": Echo{}}.registry(), Turns: b, Replies: b})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if r.Hire("x") != nil {
 			t.Error("a worker was hired before Run")
 		}
-		r, stop := run(t, b, Registry{"x": Echo{}})
+		r, stop := run(t, b, bots{"x": Echo{}})
 		if r.Hire("y") != nil {
 			t.Error("a worker of another node's bot was hired")
 		}
@@ -124,7 +124,7 @@ func TestHalfStaysFree(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, _ := run(t, b, Registry{"echo": Echo{}}, idle, func(c *RunnerConfig) { c.Workers = 5 })
+		r, _ := run(t, b, bots{"echo": Echo{}}, idle, func(c *RunnerConfig) { c.Workers = 5 })
 		b.lag = time.Second
 		r.Wake("echo")
 		synctest.Wait()
@@ -153,7 +153,7 @@ func TestStopWaitsForHiredWorkers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		r, stop := run(t, b, Registry{"x": Echo{}})
+		r, stop := run(t, b, bots{"x": Echo{}})
 		committing, failing := r.Hire("x"), r.Hire("x")
 		var stopped atomic.Bool
 		go func() {
@@ -187,8 +187,8 @@ func TestHireStress(t *testing.T) {
 		const users, each, workers = 16, 50, 3
 		b := newBook()
 		few := func(c *RunnerConfig) { c.Workers = workers }
-		one, stop := run(t, b, Registry{"echo": counted(t, workers)}, few)
-		two, _ := run(t, b, Registry{"echo": counted(t, workers)}, few)
+		one, stop := run(t, b, bots{"echo": counted(t, workers)}, few)
+		two, _ := run(t, b, bots{"echo": counted(t, workers)}, few)
 		var asking sync.WaitGroup
 		for u := range users {
 			asking.Go(func() {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 const (
@@ -25,6 +26,12 @@ var errEnded = &fault.Error{
 	Msg: "the conversation has ended: connect again to begin the next",
 }
 
+// errGone refuses what is said to a bot that is not there any more, as a gate does where
+// one is paused.
+var errGone = &fault.Error{
+	Kind: fault.Unavailable, Code: string(securesession.NotRunning), Err: securesession.NotRunning, Msg: "the bot takes no messages",
+}
+
 // send is a message on its way into the order.
 type send struct {
 	session *Session
@@ -38,6 +45,7 @@ func (s send) size() int64 { return int64(len(s.draft.Body)+len(s.draft.ID)) + 2
 // until it is released. Nothing here asks the store or waits. The room is locked.
 func (r *room) refusal(s send) *fault.Error {
 	e, with, user := r.engine, r.with, s.session.conv.User
+	terms := with.now()
 	if len(s.session.pending) >= e.c.Limits.Window {
 		return &fault.Error{Kind: fault.Limited, Msg: "too many messages are on the way", RetryAfter: retryBusy}
 	}
@@ -46,12 +54,12 @@ func (r *room) refusal(s send) *fault.Error {
 	switch {
 	case e.queued.Load() > e.c.Limits.Queue || e.sends.Load() > e.c.Limits.Sends:
 		why = busy("too many messages wait")
-	case with.sends.Load()+with.owed.Load() > int64(with.Waiting):
+	case !terms.gone && with.sends.Load()+with.owed.Load() > int64(terms.Waiting):
 		why = busy("the bot has too many messages to answer")
 	default:
 		if limited := e.pace(user); limited != nil {
 			why = limited
-		} else if ok, wait := with.rate.Allow("", now); !ok {
+		} else if ok, wait := terms.rate.Allow("", now); !ok {
 			why = busy("the bot has too many messages to answer")
 			why.RetryAfter = wait
 		}
@@ -77,7 +85,7 @@ func (r *room) release(batch []send) {
 
 // choosy tells whether each message is decided on by itself.
 func (r *room) choosy() bool {
-	return r.engine.guards(r.with.bot) || r.with.ended(r.began, r.engine.c.Clock())
+	return r.with.now().gone || r.engine.guards(r.with.bot) || r.with.ended(r.began, r.engine.c.Clock())
 }
 
 // pace counts a message, or another commit, that a user causes.
@@ -91,7 +99,7 @@ func (e *Engine) pace(u User) *fault.Error {
 // welcome refuses to begin a conversation, which the bot would have to welcome, while half
 // of what may wait for it does: the rest is for those who talk already.
 func (p *party) welcome() error {
-	if p.owed.Load() > int64(p.Waiting)/2 {
+	if p.owed.Load() > int64(p.now().Waiting)/2 {
 		return busy("the bot has too many messages to answer")
 	}
 	return nil

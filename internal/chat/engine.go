@@ -18,15 +18,13 @@ import (
 	"github.com/carnetproject/carnet/internal/securesession"
 )
 
-// Config requires Store and Bots; every other zero value has a default.
+// Config requires Store; every other zero value has a default.
 type Config struct {
 	Store store
 	Bus   bus               // to the other nodes; nil: there are none
-	Bots  func(bot.ID) bool // whether there is such a bot to talk to
+	Bots  map[bot.ID]Policy // whom there is to talk to, until [Engine.Use]
 	Gate  Gate              // nil: every message may pass
 	Node  string            // unlike that of any other node; default: random
-
-	Policies map[bot.ID]Policy // of bots that differ from the zero Policy
 
 	// Hire keeps a worker of the bot free for a turn that is about to be committed, or
 	// returns nil. Wake is called after a commit that may have left a turn to be leased.
@@ -74,8 +72,8 @@ type Engine struct {
 
 // New returns an engine that opens sessions at once, and takes messages while Run runs.
 func New(c Config) (*Engine, error) {
-	if c.Store == nil || c.Bots == nil {
-		return nil, errors.New("chat: store and bots are required")
+	if c.Store == nil {
+		return nil, errors.New("chat: store is required")
 	}
 	if c.Hire == nil {
 		c.Hire = func(bot.ID) *bot.Worker { return nil }
@@ -107,7 +105,7 @@ func New(c Config) (*Engine, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Engine{
+	e := &Engine{
 		c:            c,
 		ours:         beginning(c.Node),
 		rate:         limit.New(c.Limits.Rate, c.Limits.Users),
@@ -115,7 +113,9 @@ func New(c Config) (*Engine, error) {
 		storeTrouble: trouble{log: c.Log, what: "chat store"},
 		busTrouble:   trouble{log: c.Log, what: "chat bus"},
 		rooms:        map[ID]*room{},
-	}, nil
+	}
+	e.Use(c.Bots)
+	return e, nil
 }
 
 // Run carries messages until ctx ends and returns nil when nothing is on the way any
@@ -170,7 +170,7 @@ func (e *Engine) Open(ctx context.Context, h Hello, s Sink) (*Session, error) {
 
 // greet does what is to be done before the client knows of a session.
 func (e *Engine) greet(ctx context.Context, s *Session, c *Conversation) {
-	if s.room.with.Hooks {
+	if s.room.with.now().Hooks {
 		e.saw(ctx, c.ID)
 	}
 	if e.guards(c.Bot) {
@@ -182,7 +182,7 @@ func (e *Engine) greet(ctx context.Context, s *Session, c *Conversation) {
 
 // conversation is the one that h is about, a new one if need be.
 func (e *Engine) conversation(ctx context.Context, h Hello) (Conversation, error) {
-	if !e.c.Bots(h.Bot) {
+	if !e.Knows(h.Bot) {
 		return Conversation{}, &fault.Error{Kind: fault.NotFound, Field: "bot", Msg: "there is no such bot"}
 	}
 	if h.Conversation != "" {

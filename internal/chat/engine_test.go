@@ -11,25 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
-func TestNewNeedsItsParts(t *testing.T) {
+func TestNewNeedsAStore(t *testing.T) {
 	t.Parallel()
-	whole := Config{Store: newMemory(), Bots: func(bot.ID) bool { return true }}
-	for name, edit := range map[string]func(*Config){
-		"store": func(c *Config) { c.Store = nil },
-		"bots":  func(c *Config) { c.Bots = nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := whole
-			edit(&c)
-			if _, err := New(c); err == nil {
-				t.Error("New() = nil error")
-			}
-		})
+	if _, err := New(Config{Bots: onlyEcho()}); err == nil {
+		t.Error("New() = nil error")
 	}
 }
 
@@ -123,7 +111,7 @@ func TestHelloRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory()
 				fill(t, m, 1)
-				n := start(t, m, newDirect(), func(c *Config) { c.Bots = func(id bot.ID) bool { return id == echo || id == "menu" } })
+				n := start(t, m, newDirect(), func(c *Config) { c.Bots["menu"] = Policy{} })
 				_, err := n.Open(t.Context(), tc.hello, newEar())
 				e, ok := errors.AsType[*fault.Error](err)
 				if !ok || e.Kind != tc.kind || e.Field != tc.field {

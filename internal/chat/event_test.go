@@ -101,7 +101,7 @@ func FuzzHear(f *testing.F) {
 	f.Add([]byte(`{"seq":9,"messages":[{"seq":2},{"seq":1},{"seq":2}],"typing":"user","read":-4}`))
 	f.Add([]byte(`{"seq":-1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := New(Config{Store: newMemory(), Bus: quiet{}, Bots: isEcho, Log: slog.New(slog.DiscardHandler)})
+		e, err := New(Config{Store: newMemory(), Bus: quiet{}, Bots: onlyEcho(), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,8 @@ func (r *room) enter(ctx context.Context, batch []send) []Verdict {
 		switch {
 		case fault.KindOf(err) != fault.NotFound:
 			verdicts[i] = settled{err}
+		case r.with.now().gone:
+			verdicts[i] = settled{errGone}
 		case r.with.ended(r.began, e.c.Clock()):
 			e.forget(r.with.bot, r.id)
 			verdicts[i] = settled{errEnded}

@@ -317,7 +317,7 @@ func TestEndIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newSentry()
 		n := start(t, newMemory(), newDirect(), guarded(g), func(c *Config) {
-			c.Policies = map[bot.ID]Policy{echo: {Lifetime: time.Hour}}
+			c.Bots = map[bot.ID]Policy{echo: {Lifetime: time.Hour}}
 		})
 		s, k := n.open(t, hello)
 		id := s.Conversation().ID

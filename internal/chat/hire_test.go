@@ -26,7 +26,7 @@ func staffed(t *testing.T, m *memory, answers bot.Bot) (n *node, stop func()) {
 		c.Wake = func(id bot.ID) { note(id); runner.Wake(id) }
 	})
 	runner, err := bot.NewRunner(bot.RunnerConfig{
-		Bots: bot.Registry{echo: answers}, Turns: m, Replies: n.Engine,
+		Bots: bot.Registry{echo: {Bot: answers}}, Turns: m, Replies: n.Engine,
 		Workers: 1, Poll: time.Hour, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

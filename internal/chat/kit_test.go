@@ -133,7 +133,8 @@ func (e *ear) want(t *testing.T, want ...string) {
 
 const echo bot.ID = "echo"
 
-func isEcho(id bot.ID) bool { return id == echo }
+// onlyEcho is the bot that tests talk to.
+func onlyEcho() map[bot.ID]Policy { return map[bot.ID]Policy{echo: {}} }
 
 var (
 	ann   = User{Issuer: "app_1", Subject: "ann"}
@@ -157,7 +158,7 @@ func start(t *testing.T, store *memory, bus *direct, edits ...func(*Config)) *no
 	var mu sync.Mutex
 	c := Config{
 		Store: store, Bus: bus,
-		Bots: isEcho,
+		Bots: onlyEcho(),
 		Wake: func(id bot.ID) { mu.Lock(); defer mu.Unlock(); n.woken = append(n.woken, id) },
 		Log:  slog.New(slog.DiscardHandler),
 	}

@@ -41,7 +41,7 @@ func (m *memory) FindMessage(ctx context.Context, in ID, id string) (found Messa
 
 // by sets the policy of the bot that tests talk to.
 func by(p Policy) func(*Config) {
-	return func(c *Config) { c.Policies = map[bot.ID]Policy{echo: p} }
+	return func(c *Config) { c.Bots = map[bot.ID]Policy{echo: p} }
 }
 
 // TestLifetime lets a conversation end while its user is there.

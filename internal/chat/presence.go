@@ -19,17 +19,8 @@ const (
 	lapseBatch = 200
 )
 
-// watch looks who is there until ctx ends, if any bot wants to know.
+// watch looks who is there until ctx ends, while any bot wants to know.
 func (e *Engine) watch(ctx context.Context) {
-	var curious []bot.ID
-	for of, p := range e.c.Policies {
-		if p.Hooks {
-			curious = append(curious, of)
-		}
-	}
-	if len(curious) == 0 {
-		return
-	}
 	tick := time.NewTicker(seeEvery)
 	defer tick.Stop()
 	for {
@@ -41,10 +32,14 @@ func (e *Engine) watch(ctx context.Context) {
 		if !e.see(ctx) {
 			continue // whoever cannot say who is there does not say who is not
 		}
-		for _, of := range curious {
-			e.lapse(ctx, of, bot.Offline, offlineAfter)
-			e.lapse(ctx, of, bot.Ended, e.party(of).SessionTimeout)
-		}
+		e.parties.Range(func(_, p any) bool {
+			with := p.(*party)
+			if t := with.now(); t.Hooks && !t.gone {
+				e.lapse(ctx, with, bot.Offline, offlineAfter)
+				e.lapse(ctx, with, bot.Ended, t.SessionTimeout)
+			}
+			return true
+		})
 	}
 }
 
@@ -52,7 +47,7 @@ func (e *Engine) watch(ctx context.Context) {
 func (e *Engine) see(ctx context.Context) bool {
 	var ids []ID
 	for _, r := range e.live() {
-		if r.with.Hooks {
+		if r.with.now().Hooks {
 			ids = append(ids, r.id)
 		}
 	}
@@ -72,15 +67,14 @@ func (e *Engine) saw(ctx context.Context, ids ...ID) bool {
 
 // lapse has a bot told of all who have been away for so long. A bot that is behind is told
 // later, so that no message is refused for the sake of hooks.
-func (e *Engine) lapse(ctx context.Context, of bot.ID, hook bot.Kind, away time.Duration) {
-	p := e.party(of)
-	for n := lapseBatch; n == lapseBatch && p.owed.Load() <= int64(p.Waiting)/2; {
+func (e *Engine) lapse(ctx context.Context, p *party, hook bot.Kind, away time.Duration) {
+	for n := lapseBatch; n == lapseBatch && p.owed.Load() <= int64(p.now().Waiting)/2; {
 		var err error
-		n, err = e.c.Store.Lapse(ctx, of, hook, away, e.now(), lapseBatch)
+		n, err = e.c.Store.Lapse(ctx, p.bot, hook, away, e.now(), lapseBatch)
 		e.storeTrouble.note(ctx, err)
 		if err == nil && n > 0 {
 			p.owed.Add(int64(n))
-			e.c.Wake(of)
+			e.c.Wake(p.bot)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/fault"
 )
 
@@ -268,7 +267,7 @@ func TestIdleSessionHasNoGoroutine(t *testing.T) {
 func TestIdleSessionIsSmall(t *testing.T) {
 	const sessions, most = 4096, 1 << 10
 	m := newMemory()
-	e, err := New(Config{Store: m, Bus: quiet{}, Bots: func(bot.ID) bool { return true }})
+	e, err := New(Config{Store: m, Bus: quiet{}, Bots: onlyEcho()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +281,7 @@ func TestIdleSessionIsSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if each := (heap() - before) / sessions; each > most {
+	if each := (int64(heap()) - int64(before)) / sessions; each > most {
 		t.Errorf("%d bytes a session, want at most %d", each, most)
 	}
 	runtime.KeepAlive(open)

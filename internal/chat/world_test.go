@@ -124,7 +124,7 @@ func (w *world) serve() *server {
 	quietly := slog.New(slog.DiscardHandler)
 	var runner *bot.Runner
 	e, err := New(Config{
-		Store: w.store, Bus: w.bus, Bots: isEcho, Log: quietly,
+		Store: w.store, Bus: w.bus, Bots: onlyEcho(), Log: quietly,
 		Hire: func(id bot.ID) *bot.Worker {
 			if w.dice.chance(80) {
 				return runner.Hire(id)
@@ -141,7 +141,7 @@ func (w *world) serve() *server {
 		w.t.Fatal(err)
 	}
 	runner, err = bot.NewRunner(bot.RunnerConfig{
-		Bots:  bot.Registry{echo: flaky{w}},
+		Bots:  bot.Registry{echo: {Bot: flaky{w}}},
 		Turns: w.store, Replies: e, Attempts: 1000, Log: quietly,
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 type importBot struct {
 	importFile
 	Name   string `placeholder:"NAME" help:"What the bot is called here; by default the document's Name."`
-	Type   string `placeholder:"TYPE" help:"Who answers, if the bot is new: webhook, openai, echo or menu."`
+	Type   string `placeholder:"TYPE" help:"Who answers, if the bot is new: webhook, openai, echo or menu; echo by default, which says what it hears."`
 	URL    string `name:"url" placeholder:"URL" help:"Where it answers, if the bot is new."`
 	Secret string `placeholder:"SRN" help:"The secret that its calls are signed with, if the bot is new."`
 }
@@ -122,8 +122,9 @@ func (c importBot) answers(cfg *config.Config, name string) error {
 	outside := c.Type == "webhook" || c.Type == "openai"
 	u, err := url.Parse(c.URL)
 	switch {
+	case c.Type == "" && c.URL+c.Secret != "":
+		bad("--type", "must be webhook or openai, since --url or --secret is given")
 	case c.Type == "":
-		return fault.Newf(fault.Invalid, "there is no bot %q: say who answers by --type and --url, or add it to chat.bots", name)
 	case !outside && c.Type != "echo" && c.Type != "menu":
 		bad("--type", "must be webhook, openai, echo or menu")
 	case !outside && c.URL+c.Secret != "":
@@ -148,11 +149,11 @@ func (c importBot) explain(s *shell, name string, known *config.Bot) error {
 	if file == "" {
 		file = configName
 	}
-	then := ", and restart the node"
-	if known != nil {
-		then = ""
+	if known == nil && c.Type == "" {
+		c.Type = "echo"
+		s.note("the document does not say who answers: write another type, and its url, where it is echo")
 	}
-	s.note("write into %s%s:", file, then)
+	s.note("write into %s:", file)
 	var out strings.Builder
 	fmt.Fprintf(&out, "chat:\n  bots:\n    %s:\n", name)
 	members := [][2]string{{"type", c.Type}, {"url", c.URL}, {"secret", c.Secret}}

@@ -56,7 +56,7 @@ func (c storeCopy) Run(s *shell) (err error) {
 		return fault.New(fault.Invalid, "the two stores must not be the same")
 	}
 	from, err := c.source(s.ctx)
-	if fault.KindOf(err) == fault.Conflict && !c.Live {
+	if l, looked := lookAt(s.ctx, c.From); err != nil && looked == nil && len(l.Others) > 0 {
 		s.note("stop what has it open, or copy what it has at this moment with --live")
 	}
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +21,8 @@ type turnsCommand struct {
 	Show  turnsShow  `cmd:"" help:"Show one, with the message that has no answer."`
 	Retry turnsRetry `cmd:"" help:"Have the bot called again."`
 	Drop  turnsDrop  `cmd:"" help:"Forget turns. The messages stay."`
+
+	Waiting turnsWaiting `cmd:"" help:"Count the turns that wait for each bot, be it there or not."`
 }
 
 // turnRow is a turn as lists show it. What was said is not in it.
@@ -80,6 +84,28 @@ func eachDead(ctx context.Context, turns server.Turns, of string, f func(bot.Dea
 			return nil
 		}
 	}
+}
+
+type turnsWaiting struct{ listing }
+
+// Run prints how many there are.
+func (c turnsWaiting) Run(s *shell) error {
+	return s.withCore(func(ctx context.Context, core *server.Core) error {
+		waiting, err := core.Turns().Waiting(ctx)
+		if err != nil {
+			return err
+		}
+		type row struct {
+			Bot     string `json:"bot"`
+			Waiting int64  `json:"waiting"`
+		}
+		rows, cells := []row{}, [][]string{}
+		for _, of := range slices.Sorted(maps.Keys(waiting)) {
+			rows = append(rows, row{string(of), waiting[of]})
+			cells = append(cells, []string{string(of), strconv.FormatInt(waiting[of], 10)})
+		}
+		return c.print(s.Out, rows, "BOT WAITING", cells)
+	})
 }
 
 type turnsShow struct {

@@ -70,7 +70,8 @@ func (c *Crew) rest(next chan Work) bool {
 	return true
 }
 
-// Dismiss returns when all work has ended. The context of [Crew.Enlist] has ended before.
+// Dismiss has no more work start, and returns when all has ended. It does not end the
+// context of [Crew.Enlist].
 func (c *Crew) Dismiss() {
 	c.mu.Lock()
 	c.ctx = nil

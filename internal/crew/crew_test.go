@@ -58,6 +58,27 @@ func TestCrewWaits(t *testing.T) {
 	})
 }
 
+// TestCrewEndsBeforeItsContext lets work end by itself.
+func TestCrewEndsBeforeItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c Crew
+		c.Enlist(t.Context())
+		began := time.Now()
+		c.Start(func(ctx context.Context) {
+			time.Sleep(time.Second)
+			if ctx.Err() != nil || c.Start(func(context.Context) {}) {
+				t.Error("work begins behind the end, or its own was cut short")
+			}
+		})
+		synctest.Wait()
+		c.Dismiss()
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("Dismiss() took %v, want until the work has ended", took)
+		}
+	})
+}
+
 // resting is how many goroutines have no work.
 func (c *Crew) resting() int {
 	c.mu.Lock()

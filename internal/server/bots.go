@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 
 	chatapi "github.com/carnetproject/carnet/internal/api/chat"
 	"github.com/carnetproject/carnet/internal/bot"
@@ -11,15 +12,25 @@ import (
 	"github.com/carnetproject/carnet/internal/secret"
 )
 
-// bots makes the bots of the configuration. Their secrets must be there.
-func (s *Server) bots(ctx context.Context) (bot.Registry, map[bot.ID]bot.Policy, error) {
-	c := s.core.Config
-	registry, policies := bot.Registry{}, map[bot.ID]bot.Policy{}
-	for _, id := range c.Chat.Bots.Names() {
-		b := c.Chat.Bots[id]
+// cast are the bots that a configuration names, ready to answer.
+type cast struct {
+	named config.Bots
+	ready bot.Registry
+}
+
+// recast makes the bots of a configuration, whose secrets must be there. Those that it has
+// as they were are the same ones.
+func (s *Server) recast(ctx context.Context, c *config.Config, was cast) (cast, error) {
+	now := cast{c.Chat.Bots, bot.Registry{}}
+	for _, id := range now.named.Names() {
+		b := now.named[id]
+		if e := was.ready[id]; e != nil && reflect.DeepEqual(was.named[id], b) {
+			now.ready[id] = e
+			continue
+		}
 		made, err := s.bot(ctx, b)
 		if err != nil {
-			return nil, nil, c.Locate("chat.bots."+string(id), err)
+			return cast{}, c.Locate("chat.bots."+string(id), err)
 		}
 		switch b.Welcome {
 		case "", config.WelcomeAsk:
@@ -28,13 +39,12 @@ func (s *Server) bots(ctx context.Context) (bot.Registry, map[bot.ID]bot.Policy,
 		default:
 			made = bot.Greeting{Bot: made, Text: b.Welcome}
 		}
-		registry[id] = made
-		policies[id] = bot.Policy{
+		now.ready[id] = &bot.Entry{Bot: made, Policy: bot.Policy{
 			Workers: b.Concurrency, Attempts: b.Attempts, GiveUp: b.GiveUpAfter.Std(), Timeout: b.Timeout.Std(),
 			Hooks: hooksOf(b),
-		}
+		}}
 	}
-	return registry, policies, nil
+	return now, nil
 }
 
 // hooksOf are the hooks that a bot wants to be called for.
@@ -45,10 +55,10 @@ func hooksOf(b *config.Bot) (kinds []bot.Kind) {
 	return kinds
 }
 
-// lives are how conversations with the bots of the configuration live.
-func lives(bots config.Bots) map[bot.ID]chat.Policy {
+// lives are how conversations with the bots live.
+func (c cast) lives() map[bot.ID]chat.Policy {
 	policies := map[bot.ID]chat.Policy{}
-	for id, b := range bots {
+	for id, b := range c.named {
 		policies[id] = chat.Policy{
 			Lifetime: b.Lifetime.Std(), SessionTimeout: b.SessionTimeout.Std(), Hooks: len(b.Hooks) > 0,
 			Waiting: b.MaxWaiting, Rate: b.Rate,

@@ -112,7 +112,7 @@ chat:
 		"echo": {Lifetime: 24 * time.Hour, Waiting: 9, Rate: limit.Rate{N: 5, Per: time.Second}},
 		"mine": {Hooks: true, SessionTimeout: 5 * time.Minute},
 	}
-	if diff := cmp.Diff(want, lives(c.Chat.Bots)); diff != "" {
+	if diff := cmp.Diff(want, cast{named: c.Chat.Bots}.lives()); diff != "" {
 		t.Errorf("lives() (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]bot.Kind{bot.Offline, bot.Ended}, hooksOf(c.Chat.Bots["mine"])); diff != "" {

@@ -23,17 +23,18 @@ type carrier struct {
 	bots   *bot.Runner
 	socket *chatapi.Handler
 	kore   *kore.Handler // nil: off
+	cast   cast          // the reloader's, once there is one
+	called koreNames
 }
 
 // carryDoor composes the chat and mounts it.
 func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, error) {
 	c := s.core.Config
-	registry, policies, err := s.bots(ctx)
-	if err != nil {
+	d := &carrier{}
+	var err error
+	if d.cast, err = s.recast(ctx, c, cast{}); err != nil {
 		return nil, err
 	}
-	known := func(id bot.ID) bool { _, ok := registry[id]; return ok }
-	d := &carrier{}
 	if s.broker, err = s.signIns(mux); err != nil {
 		return nil, err
 	}
@@ -42,16 +43,16 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	}
 	d.engine, err = chat.New(chat.Config{
 		Gate:  d.gate,
-		Store: s.core.store, Bus: s.core.bus.others(), Bots: known, Clock: s.core.now, Log: s.core.log,
+		Store: s.core.store, Bus: s.core.bus.others(), Bots: d.cast.lives(), Clock: s.core.now, Log: s.core.log,
 		Hire:   func(id bot.ID) *bot.Worker { return d.bots.Hire(id) },
 		Wake:   func(id bot.ID) { d.bots.Wake(id) },
-		Limits: chat.Limits{Rate: c.Chat.SendsPerUser}, Policies: lives(c.Chat.Bots),
+		Limits: chat.Limits{Rate: c.Chat.SendsPerUser},
 	})
 	if err != nil {
 		return nil, err
 	}
 	d.bots, err = bot.NewRunner(bot.RunnerConfig{
-		Bots: registry, Policies: policies, Turns: s.core.store, Replies: d.engine, Clock: s.core.now, Log: s.core.log,
+		Bots: d.cast.ready, Turns: s.core.store, Replies: d.engine, Clock: s.core.now, Log: s.core.log,
 	})
 	if err != nil {
 		return nil, err
@@ -80,7 +81,8 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 	}
 	s.metrics.Sockets(d.conns)
 	if c.Chat.Kore.Enabled {
-		if d.kore, err = s.koreDoor(ctx, d, known); err != nil {
+		d.called.use(c.Chat.Kore.Bots)
+		if d.kore, err = s.koreDoor(ctx, d); err != nil {
 			return nil, err
 		}
 		if s.opts.DemoKore != nil {
@@ -88,6 +90,13 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 		}
 	}
 	return d, nil
+}
+
+// use has conversations go on with these bots. Who may talk with them is in force before.
+func (d *carrier) use(next cast) {
+	d.cast = next
+	d.engine.Use(next.lives()) // first: nothing more comes to a bot that goes
+	d.bots.Use(next.ready)
 }
 
 // conns is how many connections there are.

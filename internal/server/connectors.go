@@ -152,7 +152,7 @@ func (c *connectors) warnOfApps() {
 }
 
 // applyFile puts in force what changed files say of the gateway, with what the store adds
-// to it, of connectors, and of what stands before bots: all of it, or nothing.
+// to it, of connectors, and of bots: all of it, or nothing.
 func (s *Server) applyFile(ctx context.Context, c *config.Config) error {
 	s.core.Secrets.Expire() // whoever reloads has perhaps changed one
 	next, err := s.connectors.prepare(c)
@@ -184,10 +184,16 @@ func (s *Server) prepareCarry(ctx context.Context, c *config.Config, next *clien
 	if err != nil {
 		return nil, err
 	}
+	bots, err := s.recast(ctx, c, s.carrier.cast)
+	if err != nil {
+		return nil, err
+	}
 	return func() {
 		s.broker.Use(next.profiles, next.egress.Guard())
 		s.posts.use(ctx, posts)
 		s.push.Use(tokens)
 		s.carrier.socket.Publish(botKeys(c.Chat.Bots))
+		s.carrier.called.use(c.Chat.Kore.Bots)
+		s.carrier.use(bots)
 	}, nil
 }

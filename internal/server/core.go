@@ -115,7 +115,7 @@ func (c *Core) compose(ctx context.Context, masterKeys *keyReader, environ []str
 	c.Apps = app.New(app.Config{Store: c.store, Clock: c.now, Box: boxes.data, Secrets: c.Secrets, HasConnector: c.hasConnector, Fetch: c.keyFetcher, Signed: app.Signed{
 		Session: c.Config.Keys[config.STSSet].Algorithms, Access: c.Config.Keys[config.AccessSet].Algorithms,
 	}})
-	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Clock: c.now, Box: boxes.signing}); err != nil {
+	if c.Keys, err = key.New(key.Config{Specs: specs(c.Config), Store: c.store, Clock: c.now, Box: boxes.signing, Decided: c.rotated}); err != nil {
 		return err
 	}
 	c.Revocations = revocation.New(revocation.Config{Store: c.store, Clock: c.now, Life: func(t revocation.Target) time.Duration {

@@ -18,6 +18,7 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/signin"
 	"github.com/carnetproject/carnet/internal/token"
 )
 
@@ -42,6 +43,16 @@ func InternalHandlers() map[string]string {
 	return map[string]string{"device": config.Issue, "echo": ""}
 }
 
+// kept is what of a scope that a person has granted an app it may still have; nothing of an
+// app that is no more.
+func (c *Core) kept(id app.ID, scope string) string {
+	a, ok := c.Apps.Find(id)
+	if !ok {
+		return ""
+	}
+	return signin.Kept(a, scope)
+}
+
 // issueDoor mounts the token service.
 func (s *Server) issueDoor(mux *http.ServeMux) error {
 	c := s.core.Config
@@ -54,7 +65,7 @@ func (s *Server) issueDoor(mux *http.ServeMux) error {
 		Issuer: c.Issuer, Audience: c.Audience, IdentityAlgorithm: identityAlgorithm(c),
 		AccessTTL: c.Tokens.AccessTTL.Std(), RefreshTTL: c.Tokens.RefreshTTL.Std(), SessionTTL: c.Tokens.STSTTL.Std(),
 		Keys: s.signer(), Apps: s.core.Apps, Families: s.core.store, Subjects: people,
-		Revocations: s.core.Revocations, Next: next, Clock: s.core.now,
+		Revocations: s.core.Revocations, Kept: s.core.kept, Next: next, Clock: s.core.now,
 	})
 	if err != nil {
 		return err

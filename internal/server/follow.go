@@ -44,16 +44,17 @@ func (c *Core) follow(ctx context.Context, catalog *kong.Catalog, changed func()
 		err = errors.Join(err, c.compareClocks(ctx), c.Revocations.Follow(ctx), c.Consumers.Follow(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
 			c.log.LogAttrs(ctx, slog.LevelError, "store cannot be followed, the last known state stays", slog.Any("err", err))
+		} else if err == nil && failing {
+			c.log.LogAttrs(ctx, slog.LevelInfo, "store is followed again")
 		}
 		failing = err != nil
 	}
 }
 
+// reload takes over what it can: an app that cannot be read keeps no key in force that
+// was revoked.
 func (c *Core) reload(ctx context.Context) error {
-	if err := c.Apps.Load(ctx); err != nil {
-		return err
-	}
-	return c.Keys.Load(ctx)
+	return errors.Join(c.Apps.Load(ctx), c.Keys.Load(ctx))
 }
 
 // housekeepingEvery is how often due rotations and expired rows are looked for. A

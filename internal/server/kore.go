@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/api/kore"
@@ -22,10 +23,10 @@ import (
 
 // koreDoor composes the surface for pages of Kore's web SDK. It is not mounted: it stands
 // before the mux ([kore.Handler.Wrap]).
-func (s *Server) koreDoor(ctx context.Context, d *carrier, known func(bot.ID) bool) (*kore.Handler, error) {
+func (s *Server) koreDoor(ctx context.Context, d *carrier) (*kore.Handler, error) {
 	c := s.core.Config
 	o := kore.Config{
-		Engine: d.engine, Apps: s.core.Apps, Keys: s.core.assertionKeys, Bot: koreBots(c.Chat.Kore.Bots, known),
+		Engine: d.engine, Apps: s.core.Apps, Keys: s.core.assertionKeys, Bot: d.called.find(d.engine.Knows),
 		Box: s.core.sealed, Revocations: s.core.Revocations, Clock: s.core.now,
 		Alone:      !shared(c),
 		ClientAddr: httpx.ClientAddr(c.TrustedProxies), Secure: behindTLS(c.Issuer),
@@ -68,10 +69,18 @@ func (c *Core) privateKey(ctx context.Context, ref string) (*seal.Nested, error)
 	return seal.NewNested(key)
 }
 
-// koreBots finds a bot by what pages call it: the _id or the name that is configured for
-// one, or the bot's own name.
-func koreBots(configured map[string]bot.ID, known func(bot.ID) bool) func(id, name string) (bot.ID, bool) {
+// koreNames are what pages call bots: an _id or a name. Safe for concurrent use.
+type koreNames struct {
+	latest atomic.Pointer[map[string]bot.ID]
+}
+
+// use puts the configured names in force.
+func (n *koreNames) use(configured map[string]bot.ID) { n.latest.Store(&configured) }
+
+// find finds a bot by what is configured for it or, if that is nothing, by its own name.
+func (n *koreNames) find(known func(bot.ID) bool) func(id, name string) (bot.ID, bool) {
 	return func(id, name string) (bot.ID, bool) {
+		configured := *n.latest.Load()
 		for _, called := range []string{id, name} {
 			b, ok := configured[called]
 			if !ok {

@@ -24,7 +24,9 @@ import (
 func TestKoreBots(t *testing.T) {
 	t.Parallel()
 	known := func(id bot.ID) bool { return id == "echo" || id == "menu" }
-	find := koreBots(map[string]bot.ID{"st-1": "echo", "Pizza Bot": "menu", "menu": "echo", "st-2": "gone"}, known)
+	var names koreNames
+	find := names.find(known)
+	names.use(map[string]bot.ID{"st-1": "echo", "Pizza Bot": "menu", "menu": "echo", "st-2": "gone"})
 	for called, want := range map[[2]string]bot.ID{
 		{"st-1", "anything"}:   "echo",
 		{"st-9", "Pizza Bot"}:  "menu",

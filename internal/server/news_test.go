@@ -22,15 +22,21 @@ func TestWritesAreNews(t *testing.T) {
 			t.Helper()
 			select {
 			case <-told:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("nobody is told of %s", what)
 			}
 		}
-		<-time.After(3 * newsEvery) // first keys are news
-		select {
-		case <-told:
-		default:
+		// quiet waits until nobody is told of anything, which a busy machine does late.
+		quiet := func() {
+			for {
+				select {
+				case <-told:
+				case <-time.After(3 * newsEvery):
+					return
+				}
+			}
 		}
+		quiet() // first keys are news
 		if _, _, err := core.Apps.Add(ctx, app.Registration{Name: "shop", Public: true}); err != nil {
 			return err
 		}
@@ -40,14 +46,18 @@ func TestWritesAreNews(t *testing.T) {
 			return err
 		}
 		hear("a revocation")
-		if _, err := core.store.Apps(ctx); err != nil {
-			return err
+		for range 10 {
+			quiet()
+			if _, err := core.store.Apps(ctx); err != nil {
+				return err
+			}
+			select {
+			case <-told: // of what came before, unless it is so each time
+			case <-time.After(3 * newsEvery):
+				return nil
+			}
 		}
-		select {
-		case <-told:
-			t.Error("a read is news")
-		case <-time.After(3 * newsEvery):
-		}
+		t.Error("a read is news")
 		return nil
 	})
 }

@@ -59,7 +59,7 @@ type manned struct {
 func (s *Server) preparePosts(c *config.Config, from *clients) (map[bot.ID]*post, error) {
 	made := map[bot.ID]*post{}
 	if was := s.posts.latest.Load(); was != nil {
-		// A bot that the file has no more answers until a restart, and keeps its guard.
+		// What was said to a bot that the file has no more can be read: it keeps its guard.
 		made = maps.Clone(*was)
 	}
 	for _, id := range c.Chat.Bots.Names() {

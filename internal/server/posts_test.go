@@ -53,6 +53,12 @@ func TestBotsReload(t *testing.T) {
 	const token = ", token: 'srn:vault::default:secret:push'"
 	withAPI(t, head+"echo: {}, "+hook+"}}}\n", func(n apiNode) {
 		engine := n.server.carrier.engine
+		var sessions []*chat.Session
+		defer func() {
+			for _, s := range sessions {
+				s.Close() // or the node waits for them
+			}
+		}()
 		open := func(who, subject string, with bot.ID) (*chat.Session, hearer) {
 			t.Helper()
 			h := hearer{make(watcher, 100)}
@@ -63,6 +69,7 @@ func TestBotsReload(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Ready()
+			sessions = append(sessions, s)
 			return s, h
 		}
 		say := func(s *chat.Session, id string) { s.Send(id, json.RawMessage(`"hi"`)) }
@@ -92,14 +99,14 @@ func TestBotsReload(t *testing.T) {
 		n.reload(head+"echo: {state: paused}, "+hook+"}}}\n", "")
 		say(ann, "m2")
 		annHears.wants(t, "nack m2 bot_not_running")
-		n.reload(head+hook+"}}}\n", "") // echo is gone from the file, and answers on
+		n.reload(head+hook+"}}}\n", "") // echo is gone from the file
 		say(ann, "m2")
 		annHears.wants(t, "nack m2 bot_not_running")
 		n.reload(head+"echo: {lifetime: 2h}, "+hook+"}, new: {type: menu}}}\n", "")
 		say(eve, "m2")
 		eveHears.wants(t, "ack m2")
-		if want := `keys="[chat.bots.echo chat.bots.new]"`; !strings.Contains(n.log.String(), want) {
-			t.Errorf("the log lacks %s:\n%s", want, n.log)
+		if log := n.log.String(); strings.Contains(log, "restart") {
+			t.Errorf("the log says that bots need a restart:\n%s", log)
 		}
 
 		silent, _ := open("bob", "c-1", "hook")

@@ -46,7 +46,7 @@ func (w watcher) wants(t *testing.T, words ...string) {
 			if got != want {
 				t.Fatalf("told %q, want %q", got, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("not told %q", want)
 		}
 	}
@@ -70,7 +70,7 @@ func newGuarded(t *testing.T, core *Core) (g guarded) {
 		t.Fatal(err)
 	}
 	g.engine, err = chat.New(chat.Config{
-		Store: core.store, Gate: gate, Log: core.log, Bots: func(bot.ID) bool { return true },
+		Store: core.store, Gate: gate, Log: core.log, Bots: map[bot.ID]chat.Policy{"echo": {}, "menu": {}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestRotatedSecret(t *testing.T) {
 				for got := ""; got != "ack "+id; {
 					select {
 					case got = <-heard:
-					case <-time.After(20 * time.Second):
+					case <-time.After(time.Minute):
 						t.Fatalf("no ack of %s", id)
 					}
 				}

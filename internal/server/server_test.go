@@ -17,6 +17,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/audit"
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/key"
@@ -204,6 +205,15 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	b.Gateway.Services = []gateway.Service{{Name: "x"}}
 	if got := a.fixed(b); !slices.Equal(got, []string{"issuer", "tokens"}) {
 		t.Errorf("fixed() = %v, want issuer and tokens", got)
+	}
+	b = config.Default()
+	b.Chat.Bots, b.Chat.Kore.Bots = config.Bots{"new": {Type: "echo"}}, map[string]bot.ID{"st-1": "new"}
+	if got := a.fixed(b); len(got) != 0 {
+		t.Errorf("fixed() = %v for other bots, want nothing", got)
+	}
+	b.Chat.Retention, b.Chat.Kore.Enabled = 1, true
+	if got := a.fixed(b); !slices.Equal(got, []string{"chat.retention", "chat.kore"}) {
+		t.Errorf("fixed() = %v, want chat.retention and chat.kore", got)
 	}
 	b = config.Default()
 	b.Gateway.Cache = 0 // the default

@@ -36,7 +36,7 @@ func TestProxiedWebSocketEndsWhenRevoked(t *testing.T) {
 			return
 		}
 		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintf(conn, "GET /x HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", i.device)
 		r := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(r, nil)

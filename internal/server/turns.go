@@ -7,7 +7,8 @@ import (
 	"github.com/carnetproject/carnet/internal/bot"
 )
 
-// Turns are those that were given up: a bot owed an answer, and none came in time.
+// Turns are those that wait for their bots, and those that were given up: a bot owed an
+// answer, and none came in time.
 type Turns struct {
 	store store
 	clock func() time.Time
@@ -16,7 +17,13 @@ type Turns struct {
 // Turns are the node's.
 func (c *Core) Turns() Turns { return Turns{c.store, c.now} }
 
-// List returns turns of a bot ("": of all) whose id is greater than after, oldest first.
+// Waiting returns how many turns have not ended, of bots that owe one or more.
+func (t Turns) Waiting(ctx context.Context) (map[bot.ID]int64, error) {
+	return t.store.WaitingTurns(ctx)
+}
+
+// List returns turns of a bot ("": of all) that were given up, of ids greater than after,
+// oldest first.
 func (t Turns) List(ctx context.Context, of bot.ID, after int64, limit int) ([]bot.Dead, error) {
 	return t.store.DeadTurns(ctx, of, after, limit)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestConversation talks to the echo: a new user is welcomed once, on the socket and in
@@ -136,15 +135,14 @@ func (w *world) confirmed(bearer string, seq int64) {
 	w.t.Helper()
 	var g grant
 	w.must(w.Handler.open(grantPurpose, bearer, &g))
-	for range 500 {
-		if t := w.tabs.find(g.ID); t != nil {
-			if _, shown := t.place(); shown >= seq {
-				return
-			}
+	w.eventually(func() bool {
+		t := w.tabs.find(g.ID)
+		if t == nil {
+			return false
 		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	w.t.Fatalf("the page was not seen to have message %d", seq)
+		_, shown := t.place()
+		return shown >= seq
+	})
 }
 
 // TestMissed loses a socket. What was said meanwhile is pushed on the next one, and
@@ -206,9 +204,7 @@ func TestNewToken(t *testing.T) {
 	q.wantText("!")
 	q.send(2002, "?")
 	q.wantText("!")
-	for w.Conns() > 1 { // the loss is noticed
-		time.Sleep(time.Millisecond)
-	}
+	w.eventually(func() bool { return w.Conns() == 1 }) // the loss is noticed
 	p = w.open(w.login("st-quiet", nil), "&isReconnect=true")
 	p.wantUser("?")
 	p.wantText("!")

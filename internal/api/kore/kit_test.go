@@ -120,13 +120,16 @@ func newWorld(t *testing.T, edit ...func(*Config)) *world {
 	w.shop, w.secret = w.app(app.Registration{Name: "shop", Origins: []string{shopPage}, SessionAlgorithm: jose.HS256})
 	w.app(app.Registration{Name: "other", Origins: []string{otherPage}})
 
-	bots := bot.Registry{"echo": bot.Echo{}, "quiet": quiet{}, "mirror": mirror{}, "slow": slow{w.gate}}
+	bots := bot.Registry{}
+	for id, b := range map[bot.ID]bot.Bot{"echo": bot.Echo{}, "quiet": quiet{}, "mirror": mirror{}, "slow": slow{w.gate}} {
+		bots[id] = &bot.Entry{Bot: b}
+	}
 	c := Config{
 		Apps: w.apps, Box: box, Clock: w.clock.now, Log: slog.New(slog.DiscardHandler),
 		Keys: w.apps.VerificationKeys,
 		Bot: func(id, _ string) (bot.ID, bool) {
-			_, ok := bots[bot.ID(strings.TrimPrefix(id, "st-"))]
-			return bot.ID(strings.TrimPrefix(id, "st-")), ok
+			b := bot.ID(strings.TrimPrefix(id, "st-"))
+			return b, w.engine.Knows(b)
 		},
 		ClientAddr: httpx.ClientAddr(nil), Alone: true,
 	}
@@ -146,9 +149,13 @@ func newWorld(t *testing.T, edit ...func(*Config)) *world {
 // serve runs a node until the function that it returns is called.
 func (w *world) serve(server *swap, c Config, bots bot.Registry) (end func()) {
 	var runner *bot.Runner
+	known := map[bot.ID]chat.Policy{}
+	for id := range bots {
+		known[id] = chat.Policy{}
+	}
 	engine, err := chat.New(chat.Config{
 		Store: w.store, Bus: local.New(), Log: c.Log, Clock: c.Clock, Gate: &w.guard, Limits: w.limits,
-		Bots: func(id bot.ID) bool { _, ok := bots[id]; return ok },
+		Bots: known,
 		Hire: func(id bot.ID) *bot.Worker { return runner.Hire(id) },
 		Wake: func(id bot.ID) { runner.Wake(id) },
 	})
@@ -169,7 +176,7 @@ func (w *world) serve(server *swap, c Config, bots bot.Registry) (end func()) {
 	}
 	h := w.Handler
 	return func() {
-		leaving, giveUp := context.WithTimeout(ctx, 5*time.Second)
+		leaving, giveUp := context.WithTimeout(ctx, time.Minute)
 		defer giveUp()
 		h.Shutdown(leaving)
 		if engine.Drain(leaving); leaving.Err() != nil {
@@ -404,7 +411,7 @@ func (p *pageSocket) next() map[string]any {
 			}
 		case <-p.closed:
 			p.t.Fatal("closed")
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			p.t.Fatal("nothing comes")
 		}
 	}
@@ -448,7 +455,7 @@ func (p *pageSocket) wantAnswer(frame, kind string) map[string]any {
 			case "bot_response", "user_message":
 				p.t.Fatalf("got %v, want no bubble", f)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			p.t.Fatalf("no answer to %s", frame)
 		}
 	}

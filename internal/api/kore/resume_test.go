@@ -330,8 +330,6 @@ func TestManySockets(t *testing.T) {
 		t.Errorf("the third: %v %v, want 503", res, err)
 	}
 	one.cut()
-	for w.Conns() > 1 {
-		time.Sleep(time.Millisecond)
-	}
+	w.eventually(func() bool { return w.Conns() == 1 })
 	w.open(bearer, "")
 }
