@@ -27,7 +27,7 @@ RACE := -race -gcflags='modernc.org/sqlite/lib=-race=false' -gcflags='modernc.or
 
 unit: ## not cached: the end-to-end tests build the binary themselves, which the cache does not see
 	$(GO) test $(RACE) -count=1 -timeout 8m -p 3 $$($(GO) list ./... | grep -v /cmd/)
-	$(GO) test -count=1 -timeout 8m -p 2 -parallel 4 ./cmd/...
+	$(GO) test -count=1 -timeout 12m -p 2 -parallel 4 ./cmd/...
 
 web: setup ## types and tests of the web SDK
 	cd web && npm run --silent types && npm test

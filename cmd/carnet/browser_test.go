@@ -20,8 +20,7 @@ func browser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context
 		t.Fatal("chromium is not installed: make setup installs it")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
-		chromedp.WindowSize(1000, 760),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1000, 760),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
 	)
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(options, more...)...)
@@ -61,7 +60,7 @@ const element = `document.querySelector("carnet-chat").shadowRoot`
 // until waits until a JavaScript condition holds in the page.
 func until(t *testing.T, ctx context.Context, what, condition string) {
 	t.Helper()
-	deadline := time.After(40 * time.Second)
+	deadline := time.After(patience)
 	for {
 		// while the page loads there may be nothing to ask
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("(() => { try { return Boolean("+condition+") } catch { return false } })()"))
@@ -210,7 +209,7 @@ func TestVisitor(t *testing.T) {
 	ctx := browser(t)
 	do(t, ctx, chromedp.Navigate(n.public+"/"), chromedp.Click(chromedp.CSS(`#visit`)))
 	online(t, ctx)
-	until(t, ctx, "the menu to be chosen", `[...document.querySelectorAll("#bots button")].find(b => b.textContent === "menu")?.click() || true`)
+	until(t, ctx, "the menu to be chosen", `[...document.querySelectorAll("#bots button")].some(b => b.textContent === "menu" && (b.click(), true))`)
 	until(t, ctx, "the menu's choices", element+`.querySelectorAll(".replies button").length > 0`)
 	first := value[string](t, ctx, `(() => { const b = `+element+`.querySelector(".replies button"); b.click(); return b.textContent })()`)
 	said(t, ctx, first, 1)

@@ -157,24 +157,18 @@ func (n *node) route(name string) {
 	n.must(201, "POST", n.admin+"/services/"+name+"/routes", fmt.Sprintf(`{"paths":["/%s"]}`, name), "Authorization", operator)
 }
 
-// soon waits for something that must come true within a time, and a little for a machine
-// that has more to do.
+// soon waits for something that must come true within a time.
 func soon(t *testing.T, what string, within time.Duration, f func() bool) {
 	t.Helper()
-	began := time.Now()
+	w := newWatch()
 	for !f() {
-		if time.Since(began) > within+20*time.Second {
+		if time.Since(w.began) > within+patience {
 			t.Fatalf("not %s", what)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	if took := time.Since(began); took > within+slack {
-		t.Errorf("%s took %v, want at most %v", what, took, within)
-	}
+	w.within(t, what, within)
 }
-
-// slack is what a busy machine adds to any bound.
-const slack = 2 * time.Second
 
 // connected is [reader.connect] of a client that tries again.
 func (r *reader) connected(t *testing.T) (conn *gws.Conn, done chan struct{}) {
@@ -331,7 +325,7 @@ func (r *reader) sends(conn interface{ WriteString(string) error }, id string) i
 			t.Fatalf("%s was answered with %s of %s: %s", id, f.Type, f.ID, f.Error.Code)
 		}
 		return f.Seq
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("%s was not acknowledged", id)
 		return 0
 	}

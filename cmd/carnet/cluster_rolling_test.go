@@ -83,7 +83,7 @@ func (b *balancer) next() *node {
 // programs call through the gateway: no call fails, and no message is lost or doubled.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3, "", "CARNET_SHUTDOWN_DELAY=1s")
+	c := newCluster(t, 3, "", "CARNET_SHUTDOWN_DELAY=3s") // for a balancer that looks often, and has little of the machine
 	c.start()
 	gateway := balance(t, c.nodes, func(n *node) string { return n.gateway })
 	front := *c.nodes[0]

@@ -91,8 +91,11 @@ func TestDoorsApart(t *testing.T) {
 
 	// and what signs is where the issue door is
 	keys := c.privateKeys(signing)
-	if found := keys.in(memory(t, issue[0])); len(found) < len(keys)/2 {
-		t.Errorf("the memory of an issue node holds %q alone: this test does not see what it looks for", found)
+	found := keys.in(memory(t, issue[0]))
+	for what := range keys { // in the other forms they may have been there, and are collected
+		if strings.HasSuffix(what, " in words") && !slices.Contains(found, what) {
+			t.Errorf("the memory of an issue node has no %s, but %q: this test does not see what it looks for", what, found)
+		}
 	}
 	for i, n := range append(admit, carry...) {
 		what := fmt.Sprint(doors[2+i], " node ", i%2)

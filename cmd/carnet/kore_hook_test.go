@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -19,12 +19,12 @@ const viaHook = `chatConfig.botOptions.webhookConfig = {
 	webhookURL: chatConfig.botOptions.koreAPIUrl.replace("api/", "chatbot/hooks/") + chatConfig.botOptions.botInfo._id + "/hookInstance/ivr",
 };`
 
-// hookReady waits until one may write: with the footer, the SDK has greeted the bot.
+// hookReady waits until one may write: the SDK has drawn the history and greeted the bot,
+// whose name stands over the window from then on.
 func hookReady(t *testing.T, ctx context.Context) {
 	t.Helper()
-	until(t, ctx, "the window to be ready", `!!document.querySelector(".kore-chat-footer:not(.disableFooter) .chatInputBox") &&
-		performance.getEntriesByType("resource").some(e => e.name.includes("/chatbot/v2/webhook/"))`)
-	<-time.After(time.Second) // it draws the history, and then says that it is there
+	until(t, ctx, "the window to be ready", `document.querySelector(".kore-chat-footer:not(.disableFooter) .chatInputBox") &&
+		document.querySelector(".kore-chat-header .header-title").textContent === chat.config.chatTitle`)
 }
 
 func beginHook(t *testing.T, ctx context.Context, h *koreHost) *talk {
@@ -61,7 +61,7 @@ func TestKoreHook(t *testing.T) {
 
 	// the first page is sent what the bot said to the other one: at once if it still asks
 	want := append(slices.Clone(k.shows), "bot: by socket", "me: by hook", "bot: by hook")
-	until(t, ctx, "an answer", bubbles+`.includes("bot: by hook")`)
+	until(t, ctx, "an answer", fmt.Sprintf(`%s.length === %d`, bubbles, len(want)))
 	<-after(2)
 	got := value[[]string](t, ctx, bubbles)
 	slices.Sort(want)

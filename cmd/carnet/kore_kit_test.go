@@ -159,7 +159,7 @@ const bubbles = `[...document.querySelectorAll(".kore-chat-window .chat-containe
 func koreShows(t *testing.T, ctx context.Context, what string, want ...string) {
 	t.Helper()
 	var got []string
-	for deadline := time.Now().Add(40 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		got, _ = chromedp.Run(ctx, chromedp.Evaluate[[]string](bubbles)) // while it loads there is nothing
 		if slices.Equal(got, want) {
 			return
@@ -206,7 +206,7 @@ func (k *talk) hears(text string) {
 // koreReady waits until one may write.
 func koreReady(t *testing.T, ctx context.Context) {
 	t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		ok, _ := chromedp.Run(ctx, chromedp.Evaluate[bool](`!!document.querySelector(".kore-chat-footer:not(.disableFooter) .chatInputBox") && chat.bot.RtmClient?.ws?.readyState === 1`))
 		if ok {

@@ -167,10 +167,14 @@ func (n *node) exit() int {
 	return 0
 }
 
-// wait polls a condition for up to 30 seconds.
+// patience is how long these tests wait for what must come: long, as a machine may have
+// much else to do.
+const patience = time.Minute
+
+// wait polls a condition for as long as there is patience.
 func (n *node) wait(what string, condition func() bool) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
 	for !condition() {
 		select {

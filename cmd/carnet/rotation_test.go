@@ -19,9 +19,9 @@ import (
 
 const (
 	rotations    = 10
-	publishAhead = time.Second
-	tokenLife    = 4 * time.Second // and for how long a key that has stopped signing verifies
-	overlap      = 2 * time.Second // of an app's secrets
+	publishAhead = 2 * time.Second
+	tokenLife    = 10 * time.Second // and for how long a key that has stopped signing verifies
+	overlap      = 8 * time.Second  // of an app's secrets; no more rotations fit into it than an app has secrets
 	// fresh is how old a verifier's keys may be: it and a node's poll of the store, late as
 	// it may be on a busy machine, fit into publishAhead.
 	fresh = publishAhead / 5

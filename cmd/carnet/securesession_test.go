@@ -33,8 +33,9 @@ const (
 	detail      = "authorizer-detail-canary-77aa"
 )
 
-// securedFor is the interval of the tests' secure sessions.
-const securedFor = 2 * time.Second
+// securedFor is the interval of the tests' secure sessions. Who comes back within it is
+// told that all is well, which takes some time on a busy machine.
+const securedFor = 4 * time.Second
 
 // authorizer is the example's, behind a proxy that counts the calls and may answer itself.
 type authorizer struct {
@@ -209,7 +210,7 @@ func (c *customer) shows(token string) {
 // wants waits for frames of which words are told here, in that order; others are dropped.
 func (c *customer) wants(words ...string) {
 	c.t.Helper()
-	patience := time.After(20 * time.Second)
+	enough := time.After(patience)
 	var heard []string
 	for len(words) > 0 {
 		select {
@@ -235,7 +236,7 @@ func (c *customer) wants(words ...string) {
 			if w == words[0] {
 				words = words[1:]
 			}
-		case <-patience:
+		case <-enough:
 			c.t.Fatalf("no %q comes, but %q", words[0], heard)
 		}
 	}
@@ -277,13 +278,15 @@ func TestSecureSession(t *testing.T) {
 		t.Errorf("frames: %s", frames.text)
 	}
 
-	before := a.calls.Load()
+	before, asked := a.calls.Load(), time.Now()
 	c.shows(goodToken)
 	c.send("m1", "the same again") // its id was not taken
 	c.wants("secure secured allowed", "ack m1", "bot the same again")
 	c.send("m3", "no call")
 	c.wants("ack m3", "bot no call")
-	wantCalls(before + 1)
+	if time.Since(asked) < securedFor {
+		wantCalls(before + 1)
+	}
 	page := n.must(200, "GET", history+"?limit=100", nil, "Authorization", bearer(v.token))
 	if !strings.Contains(page.text, "the same again") || strings.Contains(page.text, blockedText) {
 		t.Errorf("history: %s", page.text)

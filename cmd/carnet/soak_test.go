@@ -55,7 +55,7 @@ func soakEnviron() []string {
 // soaked runs a soak over nodes, which have not been started.
 func soaked(t *testing.T, c soak.Config, nodes []*node) {
 	t.Helper()
-	c.Seed, c.Log = rand.Uint64(), t.Logf
+	c.Seed, c.Log, c.Patience = rand.Uint64(), t.Logf, 3*time.Minute
 	if text := os.Getenv("SEED"); text != "" {
 		var err error
 		if c.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -67,7 +67,7 @@ func soaked(t *testing.T, c soak.Config, nodes []*node) {
 		if err != nil {
 			t.Fatalf("SOAK: %v", err)
 		}
-		c.Faults, c.Calm, c.Kills, c.Patience = d, min(d/2, 15*time.Second), 12*time.Second, 3*time.Minute
+		c.Faults, c.Calm, c.Kills = d, min(d/2, 15*time.Second), 12*time.Second
 	}
 	c.BotSecret, c.BotToken = botSecret, "a-token-for-pushes-0123456789"
 	credentials := nodes[0].credentials("soak", "--identity", "trusted")

@@ -53,10 +53,13 @@ func TestStoreCopy(t *testing.T) {
 		t.Fatalf("before: %v", admitted)
 	}
 
-	to, err := pgtest.Start(t).Database("")
+	server := pgtest.Start(t)
+	to, err := server.Database("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	far := newWire(t, server.Addr) // so that a copy takes longer than it takes to see how far it is
+	far.stretch(2 * time.Millisecond)
 	from := "sqlite://" + filepath.Join(n.data, "carnet.db")
 	if out, code := n.command("store", "copy", from, to); code != 5 || !strings.Contains(out, "another process has") || !strings.Contains(out, "--live") {
 		t.Errorf("a store that a node serves from is copied: code %d, %s", code, out)
@@ -70,7 +73,7 @@ func TestStoreCopy(t *testing.T) {
 	n.stop(syscall.SIGTERM)
 	<-gone
 	for _, mark := range []string{"keys", "credentials"} {
-		copying := exec.CommandContext(t.Context(), binary, "store", "copy", from, to, "--data", n.data)
+		copying := exec.CommandContext(t.Context(), binary, "store", "copy", from, strings.Replace(to, server.Addr, far.addr(), 1), "--data", n.data)
 		copying.Env = n.environ
 		if err := copying.Start(); err != nil {
 			t.Fatal(err)

@@ -184,6 +184,9 @@ func TestSunbird(t *testing.T) {
 	n.must(401, "POST", n.gateway+sunbirdRegister, `{"request":{"key":"x"}}`)
 	one, two := phone("dev.sunbird.app-one"), phone("dev.sunbird.app-two")
 	n.must(403, "POST", n.gateway+sunbirdRegister, `{"request":{"key":"x"}}`, "Authorization", bearer(one)) // a device may not register
+	if left := time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)); left < 30*time.Second {
+		<-time.After(left) // the next hour has a count of its own
+	}
 	for i, want := range []int{200, 200, 200, 429} {
 		if got := read(one); got != want {
 			t.Errorf("call %d of an hour with 3 is answered %d, want %d", i+1, got, want)

@@ -69,7 +69,8 @@ const stagePage = `<!doctype html>
 </style>
 <script>
   const server = {
-    seq: 0, heard: [], sockets: [], down: false, stores: true, expires: 900,
+    seq: 0, heard: [], sockets: [], down: false, stores: true,
+    get sent() { return this.heard.findLast((f) => f.type === "send"); },
     tell(frame) { for (const s of this.sockets) s.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(frame) })); },
     say(body, from = "bot", id = "m" + this.seq) {
       const at = new Date(Date.UTC(2026, 5, 1, 9, 41, this.seq * 20)).toISOString();
@@ -79,7 +80,7 @@ const stagePage = `<!doctype html>
       this.heard.push(f);
       if (f.type === "hello") this.tell({
         type: "welcome", conversation: "cnv_stage", user: { iss: "stage", sub: "ann" }, last_seq: this.seq, session: "s",
-        expires_in: this.expires, ping_interval: 25,
+        expires_in: 900, ping_interval: 25,
       });
       if (f.type === "ping") this.tell({ type: "pong" });
       if (f.type === "send" && this.stores) {

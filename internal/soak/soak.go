@@ -46,7 +46,7 @@ type Config struct {
 	Conversations int           // default 200; a third of them have two clients
 	Faults        time.Duration // how long there are faults; default 20 s
 	Calm          time.Duration // of which the last part is without kills; default half
-	Patience      time.Duration // until all is quiet after that; default 1 min
+	Patience      time.Duration // until all is quiet after that, and for each history; default 1 min
 	Kills         time.Duration // between two kills, on average; default 10 s
 	Pause         time.Duration // between two messages of a client, on average; default 2 s
 	Seed          uint64        // of all that is random

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // token asks the token service for a session token.
@@ -66,7 +67,19 @@ func (r *Run) record(ctx context.Context) (Record, error) {
 	return record, nil
 }
 
+// history reads all pages. The nodes have just started, and all clients come back at once:
+// so it tries again while there is patience.
 func (r *Run) history(ctx context.Context, user, conversation string) (all []Message, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.c.Patience)
+	defer cancel()
+	for {
+		if all, err = r.pages(ctx, user, conversation); err == nil || pause(ctx, 200*time.Millisecond) != nil {
+			return all, err
+		}
+	}
+}
+
+func (r *Run) pages(ctx context.Context, user, conversation string) (all []Message, err error) {
 	token, err := r.token(ctx, user)
 	if err != nil {
 		return nil, err

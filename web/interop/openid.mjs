@@ -31,7 +31,7 @@ const tokens = await openid.authorizationCodeGrant(config, new URL(back), {
 const { sub } = tokens.claims();
 const info = await openid.fetchUserInfo(config, tokens.access_token, sub);
 
-const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri));
+const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri), { timeoutDuration: 30_000 });
 const id = await jwtVerify(tokens.id_token, keys, { issuer, audience: clientId, typ: "JWT" });
 const access = await jwtVerify(tokens.access_token, keys, { issuer, audience: issuer, typ: "at+jwt", requiredClaims: ["client_id"] });
 

@@ -10,7 +10,7 @@ async function target(url: string, requireHTTPS?: boolean): Promise<string> {
   const assertion = async (): Promise<string> => "token";
   try {
     const c = connect({ url, bot: "echo", assertion, WebSocket: server.WebSocket, storage: null, requireHTTPS });
-    await vi.waitFor(() => expect(c.state.name).toBe("open"));
+    await vi.waitFor(() => expect(c.state.name).toBe("open"), { timeout: 30_000, interval: 5 });
     c.close();
     return server.socket.url;
   } catch (e) {

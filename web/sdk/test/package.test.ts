@@ -33,7 +33,7 @@ beforeAll(() => {
   for (const f of files) cpSync(join(web, "sdk", f), join(installed, f));
   writeFileSync(join(page, "package.json"), `{"type":"module"}`);
   about = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as About;
-}, 60_000);
+}, 120_000);
 
 afterAll(() => rmSync(page, { recursive: true, force: true }));
 
@@ -119,7 +119,7 @@ function check(source: string, resolution: "bundler" | "nodenext"): string {
   }
 }
 
-describe("its types", { timeout: 60_000 }, () => { // a compiler runs for each
+describe("its types", { timeout: 120_000 }, () => { // a compiler runs for each
   test.each(["bundler", "nodenext"] as const)("are found, resolving as %s", (resolution) => {
     expect(check(good, resolution)).toBe("");
   });

@@ -18,7 +18,7 @@ beforeEach(async () => {
 
 afterEach(end);
 
-const soon = <T>(look: () => T | Promise<T>): Promise<T> => vi.waitFor(look, { timeout: 5_000, interval: 5 });
+const soon = <T>(look: () => T | Promise<T>): Promise<T> => vi.waitFor(look, { timeout: 30_000, interval: 5 });
 const marks = (p: Page): string[] => p.all(".message").map((m) => m.querySelector(".mark")?.textContent ?? "none");
 const spoken = (p: Page): string | null => p.one("[aria-live=polite]").textContent;
 

@@ -4,6 +4,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -29,12 +30,9 @@ func Start(t testing.TB) *Server {
 	s := &Server{t: t, dir: t.TempDir()}
 	t.Cleanup(s.Kill)
 	for range 10 { // somebody else may take the port meanwhile
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Addr = l.Addr().String()
-		_ = l.Close()
+		// below the ports that connections get for themselves, so that none takes it while
+		// the server is away
+		s.Addr = fmt.Sprint("127.0.0.1:", 10000+rand.IntN(22000))
 		if s.start() {
 			return s
 		}
@@ -103,7 +101,7 @@ func (s *Server) ask(command string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -64,12 +65,10 @@ func New(dir string, settings ...string) (*Server, error) {
 		return nil, fmt.Errorf("initdb (of Debian's package postgresql): %w\n%s", err, out)
 	}
 	for range 10 { // somebody else may take the port meanwhile
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if s.Addr, err = freeAddr(); err != nil {
 			return nil, err
 		}
-		s.Addr = l.Addr().String()
-		_ = l.Close()
 		_, port, _ := net.SplitHostPort(s.Addr)
 		own := []string{
 			"listen_addresses=127.0.0.1", "port=" + port, "unix_socket_directories=", "fsync=off", "max_connections=300",
@@ -84,6 +83,18 @@ func New(dir string, settings ...string) (*Server, error) {
 		}
 	}
 	return nil, fmt.Errorf("postgres does not start: %s", s.log())
+}
+
+// freeAddr is below the ports that connections get for themselves, so that none takes it
+// while its server is away.
+func freeAddr() (addr string, err error) {
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(22000))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
+	}
+	return "", err
 }
 
 // demote makes the user that Debian's package has made the owner.
@@ -147,7 +158,7 @@ func (s *Server) Restart() error {
 }
 
 func (s *Server) exec(ctx context.Context, query string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {

@@ -18,12 +18,10 @@ func (s *Server) Standby(t testing.TB) (*Server, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	b := &Server{dir: filepath.Join(dir, "data"), as: s.as}
+	if b.Addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
-	b := &Server{Addr: l.Addr().String(), dir: filepath.Join(dir, "data"), as: s.as}
-	_ = l.Close()
 	if s.as != nil {
 		if err := os.Chown(dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
 			return nil, err
