@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/carnetproject/carnet/internal/bot"
@@ -16,28 +18,41 @@ import (
 )
 
 const (
-	lanes    = 4       // commits of appends at a time; a conversation has its lane
-	maxLane  = 512     // appends that wait in a lane; beyond, callers wait to get in
-	maxGroup = 256     // appends of one commit
+	lanes    = 4       // commits of additions at a time; a conversation has its lane
+	maxLane  = 512     // additions that wait in a lane; beyond, callers wait to get in
+	maxGroup = 256     // additions of one commit
 	maxBytes = 4 << 20 // of a group's bodies, but for the last one's
 )
 
-// errStopped refuses appends after Run has ended: nothing was written.
+// errStopped refuses additions after Run has ended: nothing was written.
 var errStopped = fault.New(fault.Unavailable, "the store is shutting down")
 
-// errAlone is the outcome of an append that its caller is to try by itself: its group has
-// written nothing of it, or may have, and then the ids of its drafts tell.
+// errAlone is the outcome of an addition that is to be tried by itself: its group has
+// written nothing of it, or may have, and then the ids of its drafts tell, and its turn.
 var errAlone = errors.New("not with others")
 
-// addition is what a call of AppendMessages adds.
-type addition struct {
+// wish is what a call adds to a conversation.
+type wish struct {
+	what      string // is being done
 	id        chat.ID
 	drafts    []chat.Draft
 	at, until time.Time
+	ends      *ending // nil: none
+}
 
+// result is what has come of a wish.
+type result struct {
 	messages []chat.Message
-	turn     *bot.Turn
+	turn     *bot.Turn // that was leased
+	there    bool      // the turn that is to end
+	ended    bool      // it, and now
 	outcome  error
+}
+
+// addition is a wish on its way.
+type addition struct {
+	wish
+	result
 
 	taken atomic.Bool // by the lane, or back by its caller: by one of them
 	done  chan struct{}
@@ -51,33 +66,60 @@ type addition struct {
 // If until is not zero and no older turn of the conversation waits, the first of the
 // turns is leased in the same commit, as if by LeaseTurns, and returned.
 //
-// Appends to many conversations share commits. They wait for Run to begin.
+// Appends and answers to many conversations share commits. They wait for Run to begin.
 func (s *Store) AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Draft, at, until time.Time) ([]chat.Message, *bot.Turn, error) {
-	a := &addition{id: id, drafts: drafts, at: at, until: until}
+	r, err := s.add(ctx, wish{what: "append messages", id: id, drafts: drafts, at: at, until: until})
+	return r.messages, r.turn, err
+}
+
+// add commits what is wished for, with others or alone. If it returns an error the result
+// is empty.
+func (s *Store) add(ctx context.Context, w wish) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	a := &addition{wish: w}
 	err := s.addWithOthers(ctx, a)
 	if errors.Is(err, errAlone) {
-		a = &addition{id: id, drafts: drafts, at: at, until: until}
+		a = &addition{wish: w}
 		err = s.addAlone(ctx, a)
 	}
 	if err != nil {
-		return nil, nil, err
+		return result{}, err
 	}
-	return a.messages, a.turn, nil
+	return a.result, nil
+}
+
+// apply adds a to where its conversation stands. It is refused before anything is written.
+func (a *addition) apply(b *pgx.Batch, w *writes, p *place, in table.Contexts) error {
+	if a.ends != nil {
+		if !a.there || slices.Contains(p.ended, turnKey{a.ends.turn.Seq, table.HookAt(a.ends.turn)}) {
+			return nil // the first answer counts
+		}
+		if err := p.end(b, w, a.ends, a.at, in); err != nil {
+			return err
+		}
+		a.ended = true
+	}
+	if !a.until.IsZero() {
+		if err := p.open(in); err != nil {
+			return err
+		}
+	}
+	a.messages, a.turn = p.append(w, a.drafts, a.at, a.until)
+	return nil
 }
 
 // addWithOthers hands a to its lane and waits for the commit. When ctx ends before a group
 // has taken it, nothing is written.
 func (s *Store) addWithOthers(ctx context.Context, a *addition) error {
 	if err := ctx.Err(); err != nil {
-		return explain(appending, err)
+		return explain(a.what, err)
 	}
 	a.done = make(chan struct{})
 	select {
 	case s.lanes[maphash.String(s.seed, string(a.id))%lanes] <- a:
 	case <-ctx.Done():
-		return explain(appending, ctx.Err())
+		return explain(a.what, ctx.Err())
 	case <-s.stopped:
 		return errStopped
 	}
@@ -86,7 +128,7 @@ func (s *Store) addWithOthers(ctx context.Context, a *addition) error {
 		return a.outcome
 	case <-ctx.Done():
 		if a.take() {
-			return explain(appending, ctx.Err())
+			return explain(a.what, ctx.Err())
 		}
 	case <-s.stopped:
 		if a.take() {
@@ -97,26 +139,23 @@ func (s *Store) addWithOthers(ctx context.Context, a *addition) error {
 	return a.outcome
 }
 
-// appending is what is being done.
-const appending = "append messages"
-
 // take claims a. Whoever gets true decides what becomes of it.
 func (a *addition) take() bool { return a.taken.CompareAndSwap(false, true) }
 
-// addAlone waits for others who write to the conversation.
+// addAlone waits for others who write to the conversation, and takes nothing for granted.
 func (s *Store) addAlone(ctx context.Context, a *addition) error {
-	g := newGroup([]*addition{a})
-	err := s.exchange(ctx, appending, g.read(selectPlaces), g.decide(s.contexts))
-	switch {
-	case err != nil:
+	g := newGroup([]*addition{a}, nil)
+	err := s.exchange(ctx, a.what, g.read(movePlaces), g.decide(s.contexts))
+	if err != nil {
 		return err
-	case errors.Is(a.outcome, errAlone):
+	}
+	if g.note(s.known); errors.Is(a.outcome, errAlone) {
 		return table.ErrNoConversation
 	}
 	return a.outcome
 }
 
-// ride commits the appends of a lane, group by group, until ctx ends, and then those that
+// ride commits the additions of a lane, group by group, until ctx ends, and then those that
 // are in the lane already.
 func (s *Store) ride(ctx context.Context, lane <-chan *addition) {
 	work := context.WithoutCancel(ctx) // a commit under way is not given up
@@ -133,8 +172,8 @@ func (s *Store) ride(ctx context.Context, lane <-chan *addition) {
 	}
 }
 
-// commitGroup commits an append and those behind it. Conversations that others are
-// writing to are left out: a group waits for nobody, and so nobody waits for it in a circle.
+// commitGroup commits an addition and those behind it. If somebody holds one of their
+// conversations, what is held is left out: groups do not wait for one another in a circle.
 func (s *Store) commitGroup(ctx context.Context, first *addition, lane <-chan *addition) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -143,8 +182,9 @@ func (s *Store) commitGroup(ctx context.Context, first *addition, lane <-chan *a
 	alone := false
 	if err == nil {
 		if len(mine) > 0 {
-			g := newGroup(mine)
-			err = exchange(ctx, conn.Conn(), g.read(selectPlaces+` SKIP LOCKED`), g.decide(s.contexts))
+			if err = s.commit(ctx, conn.Conn(), mine, movePlaces); held(err) {
+				err = s.commit(ctx, conn.Conn(), mine, moveFreePlaces)
+			}
 			alone = err != nil && again(err)
 		}
 		conn.Release()
@@ -154,13 +194,37 @@ func (s *Store) commitGroup(ctx context.Context, first *addition, lane <-chan *a
 		case alone:
 			a.outcome = errAlone
 		case err != nil:
-			a.outcome = explain(appending, err)
+			a.outcome = explain(a.what, err)
 		}
 		close(a.done)
 	}
 }
 
-// gather claims an append and those that wait behind it, as many as a group may have.
+// brief is how long a group waits for who holds one of its conversations, which is mostly
+// somebody who commits: longer than that takes, and shorter than the server needs to find
+// out that two wait for one another.
+const brief = `SET LOCAL lock_timeout = '50ms'`
+
+// commit commits what can be had with a statement that moves places.
+func (s *Store) commit(ctx context.Context, conn *pgx.Conn, all []*addition, move string) error {
+	g := newGroup(all, s.known)
+	err := exchange(ctx, conn, func(b *pgx.Batch) {
+		b.Queue(brief)
+		g.read(move)(b)
+	}, g.decide(s.contexts))
+	if err == nil {
+		g.note(s.known)
+	}
+	return err
+}
+
+// held tells whether somebody held what was to be locked.
+func held(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "55P03" || e.Code == "40P01") // in time; a deadlock
+}
+
+// gather claims an addition and those that wait behind it, as many as a group may have.
 func gather(first *addition, lane <-chan *addition) (mine []*addition) {
 	bytes := 0
 	for a := first; ; {

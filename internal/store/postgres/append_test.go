@@ -2,17 +2,20 @@ package postgres_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/store/postgres"
@@ -147,10 +150,10 @@ func TestConnectionsAreKilled(t *testing.T) {
 // until waits for something to become true.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for late := time.After(20 * time.Second); !holds(); {
+	for late := time.After(time.Minute); !holds(); {
 		select {
 		case <-late:
-			t.Fatalf("%s: not so after 20 s", what)
+			t.Fatalf("%s: not so after a minute", what)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -203,6 +206,122 @@ func TestGroups(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnswersShareCommits lets answers and appends to the same conversations wait until
+// they are many. Each answer is there once, and what one cannot have is no concern of the
+// others.
+func TestAnswersShareCommits(t *testing.T) {
+	t.Parallel()
+	const all = 60
+	url := database(t)
+	s := start(t, url)
+	converse(t, s, all)
+	leased := map[int]bot.Turn{}
+	for i := range all {
+		_, turn, err := s.AppendMessages(t.Context(), conversationOf(i), question("q"), time.Now(), time.Now().Add(time.Hour))
+		if err != nil || turn == nil {
+			t.Fatalf("append leases %v, %v", turn, err)
+		}
+		leased[i] = *turn
+	}
+	conn := connect(t, url)
+	exec(t, conn, `BEGIN`)
+	exec(t, conn, `LOCK TABLE conversations IN ACCESS EXCLUSIVE MODE`)
+	var writing sync.WaitGroup
+	var ended [all]atomic.Int32
+	for i := range all {
+		bad := i%10 == 9
+		for n := range 2 { // the second is late, or the first
+			writing.Go(func() {
+				set := json.RawMessage(`{"step":1}`)
+				if bad {
+					set = json.RawMessage(`[]`)
+				}
+				answer := []chat.Draft{{ID: fmt.Sprint("a", n), From: chat.FromBot, Body: []byte(`{}`)}}
+				ms, ok, err := s.FinishTurn(t.Context(), leased[i], answer, set, time.Now())
+				if bad != (fault.KindOf(err) == fault.Invalid) || !bad && err != nil || ok != (len(ms) == 1) {
+					t.Errorf("answer %d: %v, %t, %v", i, ms, ok, err)
+				}
+				if ok {
+					ended[i].Add(1)
+				}
+			})
+		}
+		writing.Go(func() {
+			if _, _, err := s.AppendMessages(t.Context(), conversationOf(i), question("next"), time.Now(), time.Time{}); err != nil {
+				t.Errorf("append %d: %v", i, err)
+			}
+		})
+	}
+	until(t, "answers wait", func() bool { return s.Waiting() > all*2 })
+	exec(t, conn, `COMMIT`)
+	writing.Wait()
+	for i := range all {
+		bad := i%10 == 9
+		if n := ended[i].Load(); (n == 1) == bad {
+			t.Errorf("answer %d ended its turn %d times", i, n)
+		}
+		next, want := 2-int(ended[i].Load()), 1
+		if got := number(t, conn, `SELECT COUNT(*) FROM turns JOIN conversations ON key = conversation WHERE id = $1`, conversationOf(i)); got != next {
+			t.Errorf("%d turns wait in conversation %d, want %d", got, i, next)
+		}
+		if got := number(t, conn, `SELECT COUNT(*) FROM turns JOIN conversations ON key = conversation WHERE id = $1 AND ready IS NOT NULL`, conversationOf(i)); got != want {
+			t.Errorf("%d turns of conversation %d are ready, want %d", got, i, want)
+		}
+	}
+	if wrong := number(t, conn, `
+		SELECT COUNT(*) FROM conversations AS c WHERE turns <> (SELECT COUNT(*) FROM turns WHERE conversation = c.key)
+			OR last_seq <> (SELECT COUNT(*) FROM messages WHERE conversation = c.key)`); wrong != 0 {
+		t.Errorf("%d conversations have miscounted", wrong)
+	}
+	if commits := number(t, conn, `SELECT COUNT(DISTINCT xmin::text) FROM messages WHERE id <> 'q'`); commits > all/2 {
+		t.Errorf("%d answers and as many appends took %d commits", all, commits)
+	}
+}
+
+// TestAnotherNodeWrote has two nodes write to a conversation by turns: what one remembers
+// of it is not taken for granted when the other has written since.
+func TestAnotherNodeWrote(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	a, b := start(t, url), start(t, url)
+	converse(t, a, 1)
+	write := func(s *running, id string, want int64) {
+		t.Helper()
+		got, _, err := s.AppendMessages(t.Context(), conversationOf(0), question(id), time.Now(), time.Time{})
+		if err != nil || got[0].Seq != want || got[0].ID != id {
+			t.Errorf("append of %s: %v, %v, want number %d", id, got, err, want)
+		}
+	}
+	write(a, "1", 1)
+	write(a, "2", 2)
+	if !a.Sure(conversationOf(0), "3") || a.Sure(conversationOf(0), "2") {
+		t.Error("what a has written it does not know")
+	}
+	write(b, "3", 3)
+	write(a, "3", 3)
+	write(a, "2", 2)
+	write(a, "4", 4)
+	write(b, "4", 4)
+	write(b, "5", 5)
+	write(a, "5", 5)
+	if n := len(mustRead(t, a, conversationOf(0))); n != 5 {
+		t.Errorf("%d messages are there, want 5", n)
+	}
+	conn := connect(t, url)
+	if n := number(t, conn, `SELECT last_seq * 100 + turns FROM conversations`); n != 505 {
+		t.Errorf("number and turns are %d, want 505", n)
+	}
+}
+
+func mustRead(t *testing.T, s *running, id chat.ID) []chat.Message {
+	t.Helper()
+	all, err := s.MessagesAfter(t.Context(), id, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // TestStuckConversation has one that somebody holds: appends to others go on meanwhile.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/carnetproject/carnet/internal/fault"
@@ -80,9 +79,9 @@ func OpenDestination(ctx context.Context, url string) (*Bulk, error) {
 }
 
 func openBulk(ctx context.Context, url string, begin func(*Bulk) error) (_ *Bulk, err error) {
-	c, err := pgxpool.ParseConfig(url)
+	c, err := parse(url)
 	if err != nil {
-		return nil, errURL
+		return nil, err
 	}
 	for name, value := range map[string]string{
 		"application_name": bulkName, "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
@@ -90,8 +89,8 @@ func openBulk(ctx context.Context, url string, begin func(*Bulk) error) (_ *Bulk
 	} {
 		c.ConnConfig.RuntimeParams[name] = value
 	}
-	c.ConnConfig.ConnectTimeout = cmp.Or(c.ConnConfig.ConnectTimeout, connectTimeout)
-	b := &Bulk{db: stdlib.OpenDB(*c.ConnConfig), months: map[time.Time]bool{}}
+	first := stdlib.OptionAfterConnect(setUp(c.ConnConfig))
+	b := &Bulk{db: stdlib.OpenDB(*c.ConnConfig, first), months: map[time.Time]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(explain("store", err), b.Close())

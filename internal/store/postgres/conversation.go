@@ -157,7 +157,7 @@ func (s *Store) MoveConversations(ctx context.Context, from, to chat.User) (map[
 // kind NotFound.
 func (s *Store) MergeContext(ctx context.Context, id chat.ID, set json.RawMessage, by chat.Author) error {
 	return s.in(ctx, "merge context", id, nothing, func(b *pgx.Batch, p *place) error {
-		return s.merge(b, p, set, by)
+		return p.merge(b, s.contexts, set, by)
 	})
 }
 

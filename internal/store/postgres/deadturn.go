@@ -23,7 +23,7 @@ const selectDead = `
 // reason among the dead ones, and removes of those what bot.MaxDead and bot.DeadFor do
 // not allow for.
 func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts []chat.Draft, at time.Time) ([]chat.Message, bool, error) {
-	return s.endTurn(ctx, t, drafts, nil, at, func(b *pgx.Batch, p *place) {
+	return s.endTurn(ctx, drafts, at, ending{turn: t, also: func(b *pgx.Batch, p *place) {
 		b.Queue(`DELETE FROM dead_turns WHERE conversation = $1 AND seq = $2 AND hook_at = $3`, p.key, t.Seq, table.HookAt(t))
 		b.Queue(`
 			INSERT INTO dead_turns (conversation, seq, hook_at, hook, attempts, reason, at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
@@ -33,7 +33,7 @@ func (s *Store) DropTurn(ctx context.Context, t bot.Turn, reason string, drafts 
 			DELETE FROM dead_turns WHERE id IN (SELECT id FROM dead_turns ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED)
 				AND (at < $1 OR id <= (SELECT MAX(id) FROM dead_turns) - $2)`,
 			at.Add(-bot.DeadFor).UnixMilli(), bot.MaxDead)
-	})
+	}})
 }
 
 // DeadTurns returns turns of a bot ("": of all) that were given up, whose id is greater

@@ -23,6 +23,8 @@ func explain(what string, err error) error {
 	within := fmt.Errorf("%s: %w", what, err)
 	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		within = unreached{e} // whatever was to be done
+	} else if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42501" {
+		within = denied{e}
 	}
 	switch {
 	case notText(err):
@@ -55,12 +57,21 @@ func temporary(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
 	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || errors.Is(err, errShared) {
 		return true
 	}
 	_, network := errors.AsType[net.Error](err)
 	return network || pgconn.Timeout(err) || pgconn.SafeToRetry(err) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
+// denied is a right that the role does not have. Its text is one line.
+type denied struct{ err *pgconn.PgError }
+
+func (e denied) Unwrap() error { return e.err }
+
+func (e denied) Error() string {
+	return e.err.Message + " in PostgreSQL; the role must own the tables, and have the right CREATE in their schema"
 }
 
 // notText tells whether a text was refused that SQLite would take.

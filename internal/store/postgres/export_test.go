@@ -5,7 +5,37 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/carnetproject/carnet/internal/chat"
 )
+
+// Known is what a store remembers of ids.
+type Known = known
+
+const (
+	MaxKnown = maxKnown
+	MaxIDs   = maxIDs
+)
+
+// NewKnown knows nothing yet.
+func NewKnown() *Known { return newKnown() }
+
+// Lacks is lacks.
+func (k *Known) Lacks(of chat.ID, drafts []chat.Draft) (int64, bool) { return k.lacks(of, drafts) }
+
+// Note is note.
+func (k *Known) Note(of chat.ID, before, last int64, added []chat.Message) {
+	k.note(of, before, last, added)
+}
+
+// Len is how many conversations are known.
+func (k *Known) Len() int { return len(k.young) + len(k.old) }
+
+// Sure tells whether an append of an id to a conversation would look for it.
+func (s *Store) Sure(of chat.ID, id string) bool {
+	_, sure := s.known.lacks(of, []chat.Draft{{ID: id}})
+	return sure
+}
 
 // Partition makes the partitions as at a time.
 func (s *Store) Partition(ctx context.Context, now time.Time) error { return s.partition(ctx, now) }
@@ -42,7 +72,8 @@ func Hot() map[string]string {
 		"conversation by id":        selectConversation + `WHERE id = $1`,
 		"current conversation":      selectConversation + currentOf,
 		"newest numbers":            selectStands,
-		"places of a group":         selectPlaces + ` SKIP LOCKED`,
+		"places of a group":         movePlaces,
+		"free places of a group":    moveFreePlaces,
 		"where conversations are":   updatePlaces,
 		"messages that are there":   selectWritten,
 		"messages before":           messagesBefore,
@@ -52,7 +83,8 @@ func Hot() map[string]string {
 		"whether a turn waits":      selectWaits,
 		"leases":                    updateLeases,
 		"the next turn":             updateNext,
-		"the end of a turn":         deleteTurn,
+		"the ends of turns":         deleteTurns,
+		"turns that are to end":     selectEnds,
 		"a turn's time":             updateReady,
 		"who is there":              upsertSeen,
 		"who may be away":           selectLapses,

@@ -1,95 +1,138 @@
 package postgres
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/store/table"
 )
 
-// group are appends of one commit.
+// group are additions of one commit.
 type group struct {
 	all    []*addition
-	places map[chat.ID]*place
+	of     map[chat.ID]*place
+	places []*place // by their ids: in that order they are locked
+
+	unsure struct{ conversation, id []string } // drafts that must be looked for
+	ends   struct {
+		conversation []string
+		seq, hookAt  []int64
+		by           []*addition
+	}
 }
 
-func newGroup(all []*addition) *group { return &group{all, make(map[chat.ID]*place, len(all))} }
+// newGroup takes what k knows for granted, and looks for the rest.
+func newGroup(all []*addition, k *known) *group {
+	g := &group{all: all, of: make(map[chat.ID]*place, len(all)), places: make([]*place, 0, len(all))}
+	places := make([]place, 0, len(all)) // which has room for all: they stay where they are
+	for _, a := range all {
+		a.result = result{}
+		p := g.of[a.id]
+		if p == nil {
+			places = append(places, place{id: a.id, known: unknown})
+			p = &places[len(places)-1]
+			g.of[a.id], g.places = p, append(g.places, p)
+		}
+		p.expect(a)
+		if len(a.drafts) > 0 && !p.trust(k.lacks(a.id, a.drafts)) {
+			for _, d := range a.drafts {
+				g.unsure.conversation, g.unsure.id = append(g.unsure.conversation, string(a.id)), append(g.unsure.id, d.ID)
+			}
+		}
+		if e := a.ends; e != nil {
+			g.ends.conversation, g.ends.by = append(g.ends.conversation, string(a.id)), append(g.ends.by, a)
+			g.ends.seq, g.ends.hookAt = append(g.ends.seq, e.turn.Seq), append(g.ends.hookAt, table.HookAt(e.turn))
+		}
+	}
+	slices.SortFunc(g.places, func(a, b *place) int { return strings.Compare(string(a.id), string(b.id)) })
+	return g
+}
 
-// read locks the conversations and then looks which drafts they have: that must see what
-// those before us have committed.
-func (g *group) read(lock string) func(*pgx.Batch) {
-	var ids, of, wanted []string
-	for _, a := range g.all {
-		if g.places[a.id] == nil {
-			g.places[a.id] = &place{}
-			ids = append(ids, string(a.id))
-		}
-		for _, d := range a.drafts {
-			of, wanted = append(of, string(a.id)), append(wanted, d.ID)
-		}
+// read moves the conversations, which locks them, as if each draft were new and each turn
+// there, and then looks whether they are: that must see what those before us have committed.
+func (g *group) read(move string) func(*pgx.Batch) {
+	n := len(g.places)
+	all, messages, turns := make([]string, n), make([]int64, n), make([]int64, n)
+	for i, p := range g.places {
+		all[i], messages[i], turns[i] = string(p.id), p.expected.last, p.expected.turns
 	}
 	return func(b *pgx.Batch) {
-		b.Queue(lock, ids).Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				var p place
-				if err := p.scan(rows); err != nil {
-					return err
-				}
-				*g.places[p.id] = p
-			}
-			return rows.Err()
-		})
-		queueWritten(b, of, wanted, func(in chat.ID, m chat.Message) {
-			p := g.places[in]
-			p.there = append(p.there, m)
-		})
-	}
-}
-
-// queueWritten has note called for those of the wanted ids that conversations have.
-func queueWritten(b *pgx.Batch, of, wanted []string, note func(chat.ID, chat.Message)) {
-	if len(wanted) == 0 {
-		return
-	}
-	b.Queue(selectWritten, of, wanted).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var in chat.ID
-			m, err := table.ScanMessage(table.Longer(rows, (*string)(&in)))
-			if err != nil {
-				return err
-			}
-			note(in, m)
+		b.Queue(move, all, messages, turns).Query(g.scanPlaces)
+		if len(g.unsure.id) > 0 {
+			b.Queue(selectWritten, g.unsure.conversation, g.unsure.id).Query(g.scanWritten)
 		}
-		return rows.Err()
-	})
+		if len(g.ends.by) > 0 {
+			b.Queue(selectEnds, g.ends.conversation, g.ends.seq, g.ends.hookAt).Query(g.scanEnds)
+		}
+	}
 }
 
-// decide gives each append its messages, one after the other. What one cannot have is its
-// outcome, and no concern of the others.
+func (g *group) scanPlaces(rows pgx.Rows) error {
+	var n int
+	var at place
+	into := []any{
+		&n, &at.key, (*string)(&at.bot), &at.last, &at.turns, &at.user.Issuer, &at.user.Subject, &at.column, &at.owned,
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		g.places[n-1].found(&at)
+	}
+	return rows.Err()
+}
+
+func (g *group) scanWritten(rows pgx.Rows) error {
+	for rows.Next() {
+		var in chat.ID
+		m, err := table.ScanMessage(table.Longer(rows, (*string)(&in)))
+		if err != nil {
+			return err
+		}
+		p := g.of[in]
+		p.there = append(p.there, m)
+	}
+	return rows.Err()
+}
+
+func (g *group) scanEnds(rows pgx.Rows) error {
+	for rows.Next() {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			return err
+		}
+		g.ends.by[n-1].there = true
+	}
+	return rows.Err()
+}
+
+// decide gives each addition its messages, one after the other. What one cannot have is its
+// outcome, and no concern of the others. If there is nothing to write, nothing is queued.
 func (g *group) decide(c table.Contexts) func(*pgx.Batch) error {
 	return func(b *pgx.Batch) error {
-		var rows added
-		var moved struct{ key, last, turns []int64 }
-		stood := map[*place]standing{}
+		var w writes
+		var room standing
+		for _, p := range g.places {
+			room.last, room.turns = room.last+p.expected.last, room.turns+max(0, p.expected.turns)
+		}
+		w.grow(int(room.last), int(room.turns))
 		for _, a := range g.all {
-			p := g.places[a.id]
-			if p.key == 0 {
+			p := g.of[a.id]
+			if p.key == 0 || p.stale() {
 				a.outcome = errAlone
 				continue
 			}
-			if !a.until.IsZero() {
-				if a.outcome = explain(appending, p.open(c)); a.outcome != nil {
-					continue
-				}
-			}
-			if _, seen := stood[p]; !seen {
-				stood[p] = p.standing
-			}
-			a.messages, a.turn = p.append(&rows, a.drafts, a.at, a.until)
+			a.outcome = explain(a.what, a.apply(b, &w, p, c))
 		}
-		rows.queue(b)
-		for p, before := range stood {
-			if p.standing != before {
+		if w.queue(b); b.Len() == 0 {
+			return nil
+		}
+		var moved struct{ key, last, turns []int64 }
+		for _, p := range g.places {
+			if p.standing != p.moved {
 				moved.key, moved.last, moved.turns = append(moved.key, p.key), append(moved.last, p.last), append(moved.turns, p.turns)
 			}
 		}
@@ -97,5 +140,14 @@ func (g *group) decide(c table.Contexts) func(*pgx.Batch) error {
 			b.Queue(updatePlaces, moved.key, moved.last, moved.turns)
 		}
 		return nil
+	}
+}
+
+// note remembers what the group has committed.
+func (g *group) note(k *known) {
+	for _, p := range g.places {
+		if p.key != 0 {
+			k.note(p.id, p.before, p.last, p.there[len(p.there)-int(p.last-p.before):])
+		}
 	}
 }

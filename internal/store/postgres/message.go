@@ -30,8 +30,8 @@ const (
 		SELECT *, 0, '' FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])`
 )
 
-// added are the rows of new messages and of their turns, column by column.
-type added struct {
+// writes are rows, column by column.
+type writes struct {
 	messages struct {
 		conversation, seq, at []int64
 		id, sender, body      []string
@@ -41,21 +41,38 @@ type added struct {
 		bot                        []string
 		ready                      []*int64
 	}
+	ended struct{ conversation, seq, hookAt []int64 }
+	next  struct{ conversation, at []int64 } // whose next turn becomes ready
+}
+
+// grow makes room for messages and turns.
+func (w *writes) grow(messages, turns int) {
+	m, t := &w.messages, &w.turns
+	m.conversation, m.seq, m.at = make([]int64, 0, messages), make([]int64, 0, messages), make([]int64, 0, messages)
+	m.id, m.sender, m.body = make([]string, 0, messages), make([]string, 0, messages), make([]string, 0, messages)
+	t.conversation, t.seq, t.attempt = make([]int64, 0, turns), make([]int64, 0, turns), make([]int64, 0, turns)
+	t.bot, t.ready = make([]string, 0, turns), make([]*int64, 0, turns)
 }
 
 // queue has the rows written.
-func (a *added) queue(b *pgx.Batch) {
-	if m := &a.messages; len(m.seq) > 0 {
+func (w *writes) queue(b *pgx.Batch) {
+	if e := &w.ended; len(e.seq) > 0 {
+		b.Queue(deleteTurns, e.conversation, e.seq, e.hookAt)
+	}
+	if m := &w.messages; len(m.seq) > 0 {
 		b.Queue(insertMessages, m.conversation, m.seq, m.id, m.sender, m.at, m.body)
 	}
-	if t := &a.turns; len(t.seq) > 0 {
+	if t := &w.turns; len(t.seq) > 0 {
 		b.Queue(insertTurns, t.conversation, t.seq, t.bot, t.ready, t.attempt)
+	}
+	if n := &w.next; len(n.at) > 0 {
+		b.Queue(updateNext, n.conversation, n.at)
 	}
 }
 
 // append adds the drafts at the end of a conversation, and turns as AppendMessages does. It
 // needs the conversation's context if until is not zero.
-func (p *place) append(to *added, drafts []chat.Draft, at, until time.Time) (messages []chat.Message, turn *bot.Turn) {
+func (p *place) append(to *writes, drafts []chat.Draft, at, until time.Time) (messages []chat.Message, turn *bot.Turn) {
 	messages = make([]chat.Message, len(drafts))
 	for i, d := range drafts {
 		if m, ok := p.find(d.ID); ok {
@@ -80,7 +97,7 @@ func (p *place) append(to *added, drafts []chat.Draft, at, until time.Time) (mes
 
 // owe adds the turn of a message. If no older one waits it is leased until the time
 // given, unless that is zero.
-func (p *place) owe(to *added, m chat.Message, until time.Time) (leased bool) {
+func (p *place) owe(to *writes, m chat.Message, until time.Time) (leased bool) {
 	var ready *int64 // nil while an older one waits
 	attempt := int64(0)
 	switch {

@@ -17,8 +17,8 @@ const (
 	partitionAhead = 2 // months that have their partitions before they begin
 )
 
-// Run commits appends, and makes the partitions of the months to come, until ctx ends. Then
-// it commits the appends that wait, and returns nil. It can run once.
+// Run commits appends and answers, and makes the partitions of the months to come, until
+// ctx ends. Then it commits those that wait, and returns nil. It can run once.
 func (s *Store) Run(ctx context.Context) error {
 	defer close(s.stopped)
 	var riding sync.WaitGroup

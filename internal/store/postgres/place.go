@@ -22,9 +22,16 @@ type place struct {
 	user    chat.User
 	column  string // of the context
 	context json.RawMessage
-	owned   table.List[string]
+	owned   string // column of the context's members that are the server's
 
-	there []chat.Message // of the ids that are to be added
+	there []chat.Message // of the ids that are to be added, and what was added since
+	ended []turnKey      // the turns that were
+
+	// Of a group: what it moves the conversation by before it knows better, where that
+	// came to, and the number of the newest message before it and of the one that [known]
+	// was about.
+	expected, moved standing
+	before, known   int64
 }
 
 // standing is the part that messages and turns move.
@@ -33,17 +40,61 @@ type standing struct {
 	turns int64 // how many have not ended
 }
 
+// unknown is in place of the number of a newest message.
+const unknown = -1
+
 const (
-	selectPlaces = `
-		SELECT id, key, bot, last_seq, turns, issuer, subject, context, owned FROM conversations
-		WHERE id = ANY($1) FOR NO KEY UPDATE`
+	selectPlace = `
+		SELECT key, bot, last_seq, turns, issuer, subject, context, owned FROM conversations
+		WHERE id = $1 FOR NO KEY UPDATE`
 	updatePlaces = `
 		UPDATE conversations AS c SET last_seq = new.last, turns = new.turns
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS new (key, last, turns) WHERE c.key = new.key`
+	// movePlaces waits for who holds one, moveFreePlaces leaves it out.
+	movePlaces = moves + `unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS new (id, messages, turns, n)
+		WHERE c.id = new.id ` + whereTo
+	moveFreePlaces = moves + `(
+			SELECT held.key, new.messages, new.turns, new.n
+			FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS new (id, messages, turns, n)
+				JOIN conversations AS held ON held.id = new.id FOR NO KEY UPDATE OF held SKIP LOCKED
+		) AS new
+		WHERE c.key = new.key ` + whereTo
+	moves   = `UPDATE conversations AS c SET last_seq = c.last_seq + new.messages, turns = c.turns + new.turns FROM `
+	whereTo = `RETURNING new.n, c.key, c.bot, c.last_seq, c.turns, c.issuer, c.subject, c.context, c.owned`
 )
 
-func (p *place) scan(r table.Rows) error {
-	return r.Scan((*string)(&p.id), &p.key, (*string)(&p.bot), &p.last, &p.turns, &p.user.Issuer, &p.user.Subject, &p.column, &p.owned)
+// expect adds what a would move if nothing of it were there.
+func (p *place) expect(a *addition) {
+	p.expected.last += int64(len(a.drafts))
+	for _, d := range a.drafts {
+		if d.From == chat.FromUser {
+			p.expected.turns++
+		}
+	}
+	if a.ends != nil {
+		p.expected.turns--
+	}
+}
+
+// trust takes it for granted that the conversation lacks some ids if its newest message has
+// the number last, and is false if that is not sure.
+func (p *place) trust(last int64, sure bool) bool {
+	if !sure || p.known != unknown && p.known != last {
+		return false
+	}
+	p.known = last
+	return true
+}
+
+// stale tells whether something was taken for granted that is not so.
+func (p *place) stale() bool { return p.known != unknown && p.known != p.before }
+
+// found is where the conversation has come to.
+func (p *place) found(at *place) {
+	p.key, p.bot, p.user, p.column, p.owned = at.key, at.bot, at.user, at.column, at.owned
+	p.moved = at.standing
+	p.standing = standing{p.moved.last - p.expected.last, p.moved.turns - p.expected.turns}
+	p.before = p.last
 }
 
 // find is the message that has an id already.
@@ -66,13 +117,14 @@ func (p *place) open(c table.Contexts) (err error) {
 // in commits what apply does with a conversation that nobody else writes to meanwhile, in
 // one exchange with what read asks for. An unknown conversation is a fault of kind NotFound.
 func (s *Store) in(ctx context.Context, what string, id chat.ID, read func(*pgx.Batch), apply func(*pgx.Batch, *place) error) error {
-	p := &place{}
+	p := &place{id: id}
 	return s.exchange(ctx, what, func(b *pgx.Batch) {
-		b.Queue(selectPlaces, []string{string(id)}).QueryRow(func(r pgx.Row) error {
-			if err := p.scan(r); !errors.Is(err, pgx.ErrNoRows) {
-				return err
+		b.Queue(selectPlace, string(id)).QueryRow(func(r pgx.Row) error {
+			err := r.Scan(&p.key, (*string)(&p.bot), &p.last, &p.turns, &p.user.Issuer, &p.user.Subject, &p.column, &p.owned)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
 			}
-			return nil
+			return err
 		})
 		read(b)
 	}, func(b *pgx.Batch) error {
@@ -93,22 +145,30 @@ func nothing(*pgx.Batch) {}
 
 // merge merges set, unless nil, into the conversation's context. It is refused before
 // anything is written.
-func (s *Store) merge(b *pgx.Batch, p *place, set json.RawMessage, by chat.Author) error {
+func (p *place) merge(b *pgx.Batch, in table.Contexts, set json.RawMessage, by chat.Author) error {
 	if set == nil {
 		return nil
 	}
-	if err := p.open(s.contexts); err != nil {
+	if err := p.open(in); err != nil {
 		return err
 	}
-	c := chat.Conversation{Context: p.context, Owned: p.owned}
+	var owned table.List[string]
+	if err := owned.Scan(p.owned); err != nil {
+		return err
+	}
+	c := chat.Conversation{Context: p.context, Owned: owned}
 	if err := c.Merge(set, by); err != nil {
 		return err
 	}
-	p.context, p.owned = c.Context, c.Owned
-	column, err := s.contexts.Seal(string(p.id), c.Context)
+	column, err := in.Seal(string(p.id), c.Context)
 	if err != nil {
 		return err
 	}
+	list, err := table.List[string](c.Owned).Value()
+	if err != nil {
+		return err
+	}
+	p.context, p.owned = c.Context, list.(string)
 	b.Queue(`UPDATE conversations SET context = $2, owned = $3 WHERE key = $1`, p.key, column, p.owned)
 	return nil
 }

@@ -10,13 +10,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"hash/maphash"
-	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/carnetproject/carnet/internal/store/table"
 )
@@ -34,8 +31,9 @@ const (
 	commitTimeout = 5 * time.Second
 )
 
-// Store is an open database. Appends wait for [Store.Run] to begin, and are refused once it
-// has ended; all else works from [Open] to [Store.Close]. Safe for concurrent use.
+// Store is an open database. Appends and answers wait for [Store.Run] to begin, and are
+// refused once it has ended; all else works from [Open] to [Store.Close]. Safe for
+// concurrent use.
 type Store struct {
 	*table.Tables
 
@@ -45,7 +43,8 @@ type Store struct {
 	contexts table.Contexts
 
 	lanes   [lanes]chan *addition
-	seed    maphash.Seed  // of the lanes' choice
+	seed    maphash.Seed // of the lanes' choice
+	known   *known
 	stopped chan struct{} // closed when Run has ended
 }
 
@@ -61,7 +60,10 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, s.db); err != nil {
+	if err := s.meetPooler(ctx); err != nil {
+		return nil, errors.Join(explain("store", err), s.Close())
+	}
+	if err := migrate(ctx, s.db, url); err != nil {
 		return nil, errors.Join(explain("store", err), s.Close())
 	}
 	// Before the first message: one in the default partition would be in the month's way.
@@ -73,65 +75,6 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	return s, nil
 }
-
-// errURL is in place of the parser's error, which may quote the URL, and that a password.
-var errURL = errors.New("must be postgres://[user[:password]@]host[:port]/database")
-
-// connect opens the pool, which has no connection yet.
-func connect(ctx context.Context, url string) (*Store, error) {
-	c, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, errURL
-	}
-	if c.MaxConns <= 4 { // what pgx takes for two processors
-		c.MaxConns = defaultConns
-	}
-	if c.ConnConfig.ConnectTimeout == 0 {
-		c.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	dial := c.ConnConfig.DialFunc
-	c.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return impatient{conn}, nil
-	}
-	for name, value := range map[string]string{
-		"application_name":                    "carnet",
-		"statement_timeout":                   milliseconds(statementTimeout),
-		"lock_timeout":                        milliseconds(lockTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
-		"synchronous_commit":                  "on",
-		"timezone":                            "UTC",
-	} {
-		if c.ConnConfig.RuntimeParams[name] == "" {
-			c.ConnConfig.RuntimeParams[name] = value
-		}
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, c)
-	if err != nil {
-		return nil, explain("store", err)
-	}
-	s := &Store{pool: pool, db: stdlib.OpenDBFromPool(pool), seed: maphash.MakeSeed(), stopped: make(chan struct{})}
-	for i := range s.lanes {
-		s.lanes[i] = make(chan *addition, maxLane)
-	}
-	return s, nil
-}
-
-// impatient is a connection that ends if the server owes an answer for too long: it may
-// be gone without a word.
-type impatient struct{ net.Conn }
-
-func (c impatient) Write(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
-}
-
-func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
 // Close closes the connections. Call it after Run has returned.
 func (s *Store) Close() error {

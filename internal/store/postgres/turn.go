@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
@@ -21,8 +20,11 @@ const (
 	insertTurn = `
 		INSERT INTO turns (conversation, seq, bot, ready, attempt, hook_at, hook) VALUES ($1, $2, $3, $4, $5, 0, '')`
 	updateNext = `
-		UPDATE turns SET ready = $2 WHERE conversation = $1 AND ready IS NULL AND (seq, hook_at) =
-			(SELECT seq, hook_at FROM turns WHERE conversation = $1 ORDER BY seq, hook_at LIMIT 1)`
+		UPDATE turns AS t SET ready = new.at
+		FROM unnest($1::bigint[], $2::bigint[]) AS new (conversation, at), LATERAL (
+			SELECT seq, hook_at FROM turns WHERE conversation = new.conversation ORDER BY seq, hook_at LIMIT 1
+		) AS oldest
+		WHERE t.conversation = new.conversation AND t.seq = oldest.seq AND t.hook_at = oldest.hook_at AND t.ready IS NULL`
 	selectReady = `
 		SELECT ` + table.TurnColumns + `, t.conversation
 		FROM turns AS t
@@ -35,8 +37,14 @@ const (
 		WHERE t.conversation = got.conversation AND t.seq = got.seq AND t.hook_at = got.hook_at`
 	selectWaits = `SELECT COALESCE((SELECT MIN(ready) FROM turns WHERE bot = $1) <= $2, FALSE)`
 	theTurn     = `conversation = (SELECT key FROM conversations WHERE id = $1) AND seq = $2 AND hook_at = $3`
-	deleteTurn  = `DELETE FROM turns WHERE ` + theTurn
 	updateReady = `UPDATE turns SET ready = $4 WHERE ` + theTurn + ` AND attempt = $5 AND ready IS NOT NULL`
+	selectEnds  = `
+		SELECT of.n FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS of (conversation, seq, hook_at, n)
+			JOIN conversations AS c ON c.id = of.conversation
+			JOIN turns AS t ON t.conversation = c.key AND t.seq = of.seq AND t.hook_at = of.hook_at`
+	deleteTurns = `
+		DELETE FROM turns AS t USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS of (conversation, seq, hook_at)
+		WHERE t.conversation = of.conversation AND t.seq = of.seq AND t.hook_at = of.hook_at`
 )
 
 // LeaseTurns returns turns of a bot, at most limit, that nobody else gets before
@@ -108,48 +116,46 @@ func (s *Store) setReady(ctx context.Context, what string, t bot.Turn, at time.T
 // back: the first answer counts. What cannot be merged is refused as
 // chat.Conversation.Merge does.
 func (s *Store) FinishTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time) ([]chat.Message, bool, error) {
-	return s.endTurn(ctx, t, drafts, set, at, func(*pgx.Batch, *place) {})
+	return s.endTurn(ctx, drafts, at, ending{turn: t, set: set})
 }
 
-// endTurn ends a turn, adds drafts and merges set in the commit that holds what also queues.
-func (s *Store) endTurn(ctx context.Context, t bot.Turn, drafts []chat.Draft, set json.RawMessage, at time.Time,
-	also func(*pgx.Batch, *place),
-) (messages []chat.Message, ended bool, err error) {
-	var there []chat.Message
-	of, wanted := make([]string, len(drafts)), make([]string, len(drafts))
-	for i, d := range drafts {
-		of[i], wanted[i] = t.Conversation, d.ID
-	}
-	err = s.in(ctx, "finish turn", chat.ID(t.Conversation), func(b *pgx.Batch) {
-		b.Queue(deleteTurn, t.Conversation, t.Seq, table.HookAt(t)).Exec(func(done pgconn.CommandTag) error {
-			ended = done.RowsAffected() == 1
-			return nil
-		})
-		queueWritten(b, of, wanted, func(_ chat.ID, m chat.Message) { there = append(there, m) })
-	}, func(b *pgx.Batch, p *place) error {
-		if !ended {
-			return nil
-		}
-		if p.turns--; p.turns > 0 {
-			b.Queue(updateNext, p.key, at.UnixMilli())
-		}
-		if err := s.merge(b, p, set, chat.Server); err != nil {
-			return err
-		}
-		also(b, p)
-		var rows added
-		p.there = there
-		messages, _ = p.append(&rows, drafts, at, time.Time{})
-		rows.queue(b)
-		return nil
-	})
+// ending is the end of a turn.
+type ending struct {
+	turn bot.Turn
+	set  json.RawMessage // of the context; nil: nothing
+	also func(*pgx.Batch, *place)
+}
+
+// turnKey tells a conversation's turns apart.
+type turnKey struct{ seq, hookAt int64 }
+
+// endTurn ends a turn, and adds the drafts of its answer.
+func (s *Store) endTurn(ctx context.Context, drafts []chat.Draft, at time.Time, e ending) ([]chat.Message, bool, error) {
+	r, err := s.add(ctx, wish{what: "finish turn", id: chat.ID(e.turn.Conversation), drafts: drafts, at: at, ends: &e})
 	if errors.Is(err, table.ErrNoConversation) {
 		return nil, false, nil
 	}
-	if err != nil || !ended {
+	if err != nil || !r.ended {
 		return nil, false, err
 	}
-	return messages, true, nil
+	return r.messages, true, nil
+}
+
+// end ends a turn. It is refused before anything is written.
+func (p *place) end(b *pgx.Batch, w *writes, e *ending, at time.Time, in table.Contexts) error {
+	if err := p.merge(b, in, e.set, chat.Server); err != nil {
+		return err
+	}
+	k := turnKey{e.turn.Seq, table.HookAt(e.turn)}
+	p.ended = append(p.ended, k)
+	w.ended.conversation, w.ended.seq, w.ended.hookAt = append(w.ended.conversation, p.key), append(w.ended.seq, k.seq), append(w.ended.hookAt, k.hookAt)
+	if p.turns--; p.turns > 0 {
+		w.next.conversation, w.next.at = append(w.next.conversation, p.key), append(w.next.at, at.UnixMilli())
+	}
+	if e.also != nil {
+		e.also(b, p)
+	}
+	return nil
 }
 
 // WaitingTurns returns how many turns of each bot have not ended. A bot without any is

@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -77,6 +78,9 @@ func why(err error) (cause, look string) {
 	}
 	if e, ok := errors.AsType[syscall.Errno](err); ok {
 		return e.Error(), "check that it runs there, and the host and port in the URL"
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return e.Err.Error(), "check sslrootcert and sslmode in the URL, and the server's certificate"
 	}
 	if _, network := errors.AsType[net.Error](err); network || pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time", "check the host and port in the URL, and firewalls on the way"

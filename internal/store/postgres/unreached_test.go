@@ -1,8 +1,11 @@
 package postgres_test
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -21,6 +24,7 @@ func TestUnreached(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
+	untrustedAt := untrusted(t)
 	const runs = "; check that it runs there, and the host and port in the URL"
 	for name, tc := range map[string]struct {
 		user, host, database string
@@ -55,6 +59,10 @@ func TestUnreached(t *testing.T) {
 			"ann", server.Addr, "postgres?sslmode=require",
 			"at " + server.Addr + ": server refused TLS connection; check sslmode in the URL, and the server's log", fault.Unavailable,
 		},
+		"a certificate of nobody known": {
+			"ann", untrustedAt, "postgres?sslmode=verify-full",
+			"at " + untrustedAt + ": x509: certificate signed by unknown authority; check sslrootcert and sslmode in the URL, and the server's certificate", fault.Unavailable,
+		},
 		"another database": {
 			"carnet", server.Addr, "nothing",
 			`at ` + server.Addr + `: database "nothing" does not exist; create it, or check the name in the URL`, fault.Internal,
@@ -79,4 +87,30 @@ func TestUnreached(t *testing.T) {
 			}
 		})
 	}
+}
+
+// untrusted is where a server is that shows a certificate which nobody has signed.
+func untrusted(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := httptest.NewTLSServer(nil)
+	t.Cleanup(own.Close)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil { // SSLRequest
+				_, _ = conn.Write([]byte("S"))
+				_ = tls.Server(conn, own.TLS).HandshakeContext(t.Context()) // which the client ends
+			}
+			_ = conn.Close()
+		}
+	}()
+	return l.Addr().String()
 }

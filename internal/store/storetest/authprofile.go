@@ -20,7 +20,7 @@ type AuthProfiles interface {
 	PutGrant(ctx context.Context, k securesession.Key, g authprofile.Grant) error
 	Grant(ctx context.Context, k securesession.Key, now time.Time) (authprofile.Grant, error)
 	SwapGrant(ctx context.Context, k securesession.Key, g authprofile.Grant) (authprofile.Grant, bool, error)
-	DeleteGrant(ctx context.Context, k securesession.Key, version int64) error
+	DeleteGrant(ctx context.Context, k securesession.Key, version int64) (bool, error)
 }
 
 func authProfileTests() map[string]func(*testing.T, Opener) {
@@ -113,13 +113,20 @@ func testGrant(t *testing.T, open Opener) {
 	if _, ok, err := s.SwapGrant(ctx, k, g); ok || err != nil {
 		t.Errorf("who knew the older one swapped the newer: %t, %v", ok, err)
 	}
-	must(t, s.DeleteGrant(ctx, k, g.Version))
+	deletes(t, s, k, g.Version, false)
 	got, err = s.Grant(ctx, k, epoch)
 	must(t, err)
 	wantEqual(t, "after who knew the older one deleted it", got, newer)
-	must(t, s.DeleteGrant(ctx, k, 2))
+	deletes(t, s, k, 2, true)
 	noGrant(t, s, k, epoch)
-	must(t, s.DeleteGrant(ctx, k, 2))
+	deletes(t, s, k, 2, false)
+}
+
+func deletes(t *testing.T, s Store, k securesession.Key, version int64, want bool) {
+	t.Helper()
+	if got, err := s.DeleteGrant(t.Context(), k, version); got != want || err != nil {
+		t.Errorf("DeleteGrant(%d) = %t, %v", version, got, err)
+	}
 }
 
 func noGrant(t *testing.T, s Store, k securesession.Key, now time.Time) {

@@ -310,25 +310,26 @@ func testLeaseRace(t *testing.T, open Opener) {
 	}
 }
 
-// testWorkers answers while users write: in the end each message has one answer, and
-// answers stand in the order of their questions.
+// testWorkers answers while users write, in two processes: in the end each message has one
+// answer, and answers stand in the order of their questions.
 func testWorkers(t *testing.T, open Opener) {
 	const conversations, each = 8, 20
-	s, ctx := open(t), t.Context()
+	both, ctx := []Store{open(t), open(t)}, t.Context()
 	var writing, working sync.WaitGroup
 	for i := range conversations {
 		id := chat.ID(fmt.Sprint("cnv_", i))
-		begin(t, s, id)
+		begin(t, both[0], id)
 		writing.Go(func() {
 			for n := range each {
-				if _, err := add(ctx, s, id, []chat.Draft{userDraft(fmt.Sprint("q", n))}, epoch); err != nil {
+				if _, err := add(ctx, both[n/5%2], id, []chat.Draft{userDraft(fmt.Sprint("q", n))}, epoch); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	var answered atomic.Int64
-	for range 4 {
+	for i := range 4 {
+		s := both[i%2]
 		working.Go(func() {
 			for answered.Load() < conversations*each && !t.Failed() {
 				turns, err := s.LeaseTurns(ctx, "echo", epoch, epoch.Add(leaseTime), 2)
@@ -348,7 +349,7 @@ func testWorkers(t *testing.T, open Opener) {
 	writing.Wait()
 	working.Wait()
 	for i := range conversations {
-		if err := inOrder(history(t, s, chat.ID(fmt.Sprint("cnv_", i))), each); err != nil {
+		if err := inOrder(history(t, both[0], chat.ID(fmt.Sprint("cnv_", i))), each); err != nil {
 			t.Errorf("conversation %d: %v", i, err)
 		}
 	}

@@ -82,10 +82,14 @@ func (t *Tables) SwapGrant(ctx context.Context, k securesession.Key, g authprofi
 	return g, true, nil
 }
 
-// DeleteGrant removes the grant of a conversation if its version is still the given one.
-func (t *Tables) DeleteGrant(ctx context.Context, k securesession.Key, version int64) error {
-	return t.db.Write(ctx, "delete grant", func(ctx context.Context, tx Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM grants WHERE bot = ? AND conversation = ? AND version = ?`, k.Bot, k.Conversation, version)
+// DeleteGrant removes the grant of a conversation if its version is still the given one;
+// false if it is not.
+func (t *Tables) DeleteGrant(ctx context.Context, k securesession.Key, version int64) (bool, error) {
+	var n int64
+	err := t.db.Write(ctx, "delete grant", func(ctx context.Context, tx Tx) error {
+		var err error
+		n, err = affected(tx.ExecContext(ctx, `DELETE FROM grants WHERE bot = ? AND conversation = ? AND version = ?`, k.Bot, k.Conversation, version))
 		return err
 	})
+	return n > 0, err
 }
