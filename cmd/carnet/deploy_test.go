@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,8 @@ func TestComposeFile(t *testing.T) {
 		Tmpfs       []string          `yaml:"tmpfs"`
 		Grace       string            `yaml:"stop_grace_period"`
 		Ports       []string          `yaml:"ports"`
+		Command     []string          `yaml:"command"`
+		Ulimits     map[string]int    `yaml:"ulimits"`
 	}
 	var file struct {
 		Services map[string]service `yaml:"services"`
@@ -195,6 +198,13 @@ func TestComposeFile(t *testing.T) {
 		if want := "check port " + listens(t, all, "admin"); !strings.Contains(balancer, want) {
 			t.Errorf("the balancer has no %q", want)
 		}
+	}
+	connections, err := strconv.Atoi(regexp.MustCompile(`(?m)^  maxconn (\d+)$`).FindStringSubmatch(balancer)[1])
+	if err != nil || file.Services["balancer"].Ulimits["nofile"] < 2*connections+1000 {
+		t.Errorf("the balancer may have %v files for %d connections", file.Services["balancer"].Ulimits, connections)
+	}
+	if valkey := strings.Join(file.Services["valkey"].Command, " "); !strings.Contains(valkey, "--maxmemory-policy noeviction") {
+		t.Errorf("limits may be forgotten: %s", valkey)
 	}
 	if nodes != 3 || strings.Count(balancer, "  server carnet-") != 2*nodes {
 		t.Errorf("%d nodes, want 3 that the balancer has, too", nodes)
@@ -338,6 +348,11 @@ func TestUnitFile(t *testing.T) {
 		t.Errorf("%s is not what the unit may write", env["CARNET_DATA"])
 	}
 
+	for _, line := range []string{"StartLimitIntervalSec=0", "Restart=on-failure", "RestartPreventExitStatus=2"} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no %s: a node gives up while its store is away, or tries a wrong configuration for ever", line)
+		}
+	}
 	tool, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("systemd-analyze is not here: the rest is checked where it is")

@@ -11,27 +11,31 @@ func postgresURL(s string) bool {
 	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && len(u.Path) > 1 && u.Fragment == ""
 }
 
-// redisURL tells whether s says where a Redis is.
+// redisURL tells whether s says where a Redis, or a Valkey, is.
 func redisURL(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || u.Fragment != "" {
 		return false
 	}
-	return slices.Contains([]string{"redis", "rediss"}, u.Scheme) && u.Host != "" || u.Scheme == "unix" && u.Path != ""
+	return slices.Contains([]string{"redis", "rediss", "valkey", "valkeys"}, u.Scheme) && u.Host != "" || u.Scheme == "unix" && u.Path != ""
 }
 
-// WithoutPassword is an address as it may be shown. A password that is an option is
-// taken out, too.
+// WithoutPassword is an address as it may be shown. Passwords that are options are taken
+// out, too.
 func WithoutPassword(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "[redacted]" // it was refused
 	}
+	_, hidden := u.User.Password()
 	q := u.Query()
-	if q.Has("password") {
-		q.Set("password", "xxxxx")
-		u.RawQuery = q.Encode()
-	} else if _, set := u.User.Password(); !set {
+	for _, name := range []string{"password", "sslpassword"} {
+		if q.Has(name) {
+			q.Set(name, "xxxxx")
+			u.RawQuery, hidden = q.Encode(), true
+		}
+	}
+	if !hidden {
 		return address
 	}
 	return u.Redacted()

@@ -172,8 +172,8 @@ func (v *validator) keySet(path string, name key.SetName, s *KeySet) {
 		v.bad(path+".issuer_prefix", "must not contain -, which ends a prefix")
 	}
 	for _, other := range slices.Sorted(maps.Keys(v.Keys)) {
-		if s.KidPrefix != "" && other < name && v.Keys[other].KidPrefix == s.KidPrefix {
-			v.bad(path+".kid_prefix", "is that of the key set %q, too", other)
+		if theirs := v.Keys[other].Spec(other); other < name && spec.SharesKids(&theirs) {
+			v.bad(path+".kid_prefix", "makes key ids that the key set %q may make, too", other)
 		}
 	}
 	if s.IssuerPrefix != "" && (name == AccessSet || name == STSSet) {

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -39,11 +40,12 @@ type Health struct {
 
 	mu    sync.Mutex
 	since map[string]time.Time // when the checks that fail were first seen to
+	told  map[string]string    // how checks stood by the log's last word, if not well
 }
 
 // NewHealth returns a node's health, which is ready if every check passes.
 func NewHealth(log *slog.Logger, checks ...Check) *Health {
-	return &Health{checks: checks, log: log, since: map[string]time.Time{}}
+	return &Health{checks: checks, log: log, since: map[string]time.Time{}, told: map[string]string{}}
 }
 
 // Drain makes the node not ready from here on, so that a load balancer stops
@@ -60,15 +62,16 @@ func (h *Health) Mount(mux *http.ServeMux) {
 	})
 }
 
-// The states of a node that can work.
+// How a check stands, and a node: what it can do of its work.
 const (
-	ok       = "ok"
-	degraded = "degraded" // not all of it
+	ok          = "ok"
+	degraded    = "degraded"    // not all of it
+	unavailable = "unavailable" // nor is it to be sent any
 )
 
 // report is the body of both answers.
 type report struct {
-	Status string            `json:"status"` // "ok", "degraded", "unavailable" or "draining"
+	Status string            `json:"status"` // as above, or "draining"
 	Checks map[string]string `json:"checks,omitempty"`
 }
 
@@ -86,23 +89,43 @@ func (h *Health) look(ctx context.Context) report {
 		out.Checks[c.Name] = ok
 		failing := h.failing(c.Name, errs[i])
 		if errs[i] == nil {
+			h.tell(ctx, c.Name, ok, nil)
 			continue
 		}
 		out.Checks[c.Name] = fault.Public(errs[i]).Msg
+		status := unavailable
 		if failing < c.Patience {
-			if out.Status == ok {
-				out.Status = degraded
-			}
-			h.log.LogAttrs(ctx, slog.LevelWarn, "degraded", slog.String("check", c.Name), slog.Any("err", errs[i]))
-			continue
+			status = degraded
 		}
-		out.Status = "unavailable"
-		h.log.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("check", c.Name), slog.Any("err", errs[i]))
+		if out.Status != unavailable {
+			out.Status = status
+		}
+		h.tell(ctx, c.Name, status, errs[i])
 	}
 	if h.draining.Load() {
 		out.Status = "draining"
 	}
 	return out
+}
+
+// tell logs how a check stands when that has changed: a node is asked every second.
+func (h *Health) tell(ctx context.Context, check, status string, err error) {
+	h.mu.Lock()
+	before := cmp.Or(h.told[check], ok)
+	h.told[check] = status
+	h.mu.Unlock()
+	if status == before {
+		return
+	}
+	if status == ok {
+		h.log.LogAttrs(ctx, slog.LevelInfo, "well again", slog.String("check", check))
+		return
+	}
+	text := "not ready"
+	if status == degraded {
+		text = degraded
+	}
+	h.log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("check", check), slog.Any("err", err))
 }
 
 // failing is how long a check has failed by now.

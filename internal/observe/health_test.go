@@ -92,12 +92,14 @@ func TestReadinessDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// TestPatience: what has failed for too long, without a break, makes a node unready.
+// TestPatience: what has failed for too long, without a break, makes a node unready. The log
+// has changes alone.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var broken atomic.Bool
-		h := NewHealth(slog.New(slog.DiscardHandler), Check{Name: "store", Patience: 30 * time.Second, Func: func(context.Context) error {
+		var logged bytes.Buffer
+		h := NewHealth(slog.New(slog.NewTextHandler(&logged, nil)), Check{Name: "store", Patience: 30 * time.Second, Func: func(context.Context) error {
 			if broken.Load() {
 				return errors.New("away")
 			}
@@ -123,6 +125,18 @@ func TestPatience(t *testing.T) {
 				t.Errorf("look %d: %d %s, want %d %s", i, status, got.Status, step.status, step.want)
 			}
 			time.Sleep(10 * time.Second)
+		}
+		var told []string
+		for line := range strings.Lines(logged.String()) {
+			_, line, _ = strings.Cut(line, "msg=")
+			told = append(told, line)
+		}
+		want := []string{
+			"degraded check=store err=away\n", "\"well again\" check=store\n",
+			"degraded check=store err=away\n", "\"not ready\" check=store err=away\n", "\"well again\" check=store\n",
+		}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("the log (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -23,7 +23,7 @@ type Bus interface {
 }
 
 // patience is how long an event may take. A test that passes does not wait for it.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // again is after which time an event that may be lost is sent once more.
 const again = 20 * time.Millisecond

