@@ -112,28 +112,40 @@ func with(object json.RawMessage, token string) json.RawMessage {
 	return extended
 }
 
-// Check implements [securesession.Authorizer].
+// Check implements [securesession.Authorizer]. Where another node has changed the grant
+// meanwhile, what is there now counts: of two that refresh at once, one is refused.
 func (a *Authorizer) Check(ctx context.Context, k securesession.Key, s securesession.Subject) securesession.Answer {
-	g, t, err := a.find(ctx, k, shown(s.Context))
+	found, err := a.check(ctx, k, s)
+	if errors.Is(err, errMoved) {
+		found, err = a.check(ctx, k, s)
+	}
 	if err != nil {
 		return a.answer(err)
+	}
+	return found
+}
+
+func (a *Authorizer) check(ctx context.Context, k securesession.Key, s securesession.Subject) (securesession.Answer, error) {
+	g, t, err := a.find(ctx, k, shown(s.Context))
+	if err != nil {
+		return securesession.Answer{}, err
 	}
 	now := a.broker.c.Clock()
 	asks := a.api != nil || a.UserInfo != ""
 	stale := !t.expires.IsZero() && !now.Add(slack).Before(t.expires)
 	if stale || !asks && t.refresh.Len() > 0 {
 		if g, t, err = a.refresh(ctx, k, g, t); err != nil {
-			return a.answer(err)
+			return securesession.Answer{}, err
 		}
 	}
 	found := a.ask(ctx, k, s, t)
 	if found.Class == securesession.No && a.api == nil && t.refresh.Len() > 0 && !stale {
 		if _, t, err = a.refresh(ctx, k, g, t); err != nil {
-			return a.answer(err)
+			return securesession.Answer{}, err
 		}
 		found = a.ask(ctx, k, s, t)
 	}
-	return a.bound(found, t)
+	return a.bound(found, t), nil
 }
 
 // slack is how much before its end a token counts as expired, so that it lasts for a call.
@@ -168,12 +180,18 @@ func (a *Authorizer) find(ctx context.Context, k securesession.Key, hint string)
 	return g, t, nil
 }
 
-var errStore = errors.New("the store cannot be asked, or has changed meanwhile")
+var (
+	errStore = errors.New("the store cannot be asked")
+	errMoved = errors.New("another node has changed the grant meanwhile")
+)
 
 func (a *Authorizer) swap(ctx context.Context, k securesession.Key, g Grant) (Grant, error) {
 	g, ok, err := a.broker.c.Store.SwapGrant(ctx, k, g)
-	if err != nil || !ok {
+	if err != nil {
 		return Grant{}, errStore
+	}
+	if !ok {
+		return Grant{}, errMoved
 	}
 	return g, nil
 }
@@ -188,8 +206,11 @@ func (a *Authorizer) refresh(ctx context.Context, k securesession.Key, g Grant, 
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if errors.Is(err, errRefused) {
-		if err := a.broker.c.Store.DeleteGrant(saving, k, g.Version); err != nil {
+		switch removed, err := a.broker.c.Store.DeleteGrant(saving, k, g.Version); {
+		case err != nil:
 			return Grant{}, tokens{}, errStore
+		case !removed:
+			return Grant{}, tokens{}, errMoved
 		}
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,8 +147,36 @@ func TestRefreshLost(t *testing.T) {
 	if diff := cmp.Diff(won, d.shelf.grants[ann]); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := a.swap(t.Context(), ann, g); !errors.Is(err, errStore) {
+	if _, err := a.swap(t.Context(), ann, g); !errors.Is(err, errMoved) {
 		t.Errorf("swap() error = %v", err)
+	}
+}
+
+// TestRefreshesAtOnce is of a user with tabs on two nodes: while the one refreshes, the other
+// does, and the provider takes a refresh token but once.
+func TestRefreshesAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*Profile){
+		"to ask with":   nil,
+		"nobody to ask": func(p *Profile) { p.UserInfo = "" },
+	} {
+		d := newDesk(t, edit)
+		hint, a, other := d.signedIn(t), d.authorizer(t), d.authorizer(t)
+		d.pass(51 * time.Second)
+		var first sync.Once
+		d.issuer.set(func(i *issuer) {
+			i.answer = func(w http.ResponseWriter, r *http.Request) {
+				first.Do(func() {
+					i.set(func(i *issuer) { i.answer = nil })
+					want(t, name+", the other node", check(t, other, ann, hint), securesession.Yes)
+				})
+				i.serve(w, r)
+			}
+		})
+		want(t, name, check(t, a, ann, hint), securesession.Yes)
+		if len(d.shelf.grants) != 1 {
+			t.Errorf("%s: the grant is gone", name)
+		}
 	}
 }
 

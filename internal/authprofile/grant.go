@@ -44,8 +44,8 @@ type store interface {
 	// SwapGrant writes g if its Version is still the store's, and returns it with the new
 	// one; false if it is not.
 	SwapGrant(ctx context.Context, k securesession.Key, g Grant) (Grant, bool, error)
-	// DeleteGrant removes the grant if its version is still the store's.
-	DeleteGrant(ctx context.Context, k securesession.Key, version int64) error
+	// DeleteGrant removes the grant if its version is still the store's; false if it is not.
+	DeleteGrant(ctx context.Context, k securesession.Key, version int64) (bool, error)
 }
 
 // tokens are what a provider has given for a user.

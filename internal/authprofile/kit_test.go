@@ -80,13 +80,14 @@ func (s *shelf) SwapGrant(_ context.Context, k securesession.Key, g Grant) (Gran
 	return g, true, nil
 }
 
-func (s *shelf) DeleteGrant(_ context.Context, k securesession.Key, version int64) error {
+func (s *shelf) DeleteGrant(_ context.Context, k securesession.Key, version int64) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.grants[k].Version == version {
-		delete(s.grants, k)
+	if g, ok := s.grants[k]; !ok || g.Version != version {
+		return false, s.broken
 	}
-	return s.broken
+	delete(s.grants, k)
+	return true, s.broken
 }
 
 // issuer is a fake authorization server. Its users always consent.
@@ -178,6 +179,10 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r)
 		return
 	}
+	i.serve(w, r)
+}
+
+func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")

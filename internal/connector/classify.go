@@ -25,13 +25,7 @@ func judge(resp *http.Response, now time.Time) *Error {
 		return &Error{Code: RedirectRefused, Message: fmt.Sprintf("the API answers %d: redirects are not followed", status)}
 	}
 	e := &Error{Code: HTTPError, Message: fmt.Sprintf("the API answers %d", status)}
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		e.Temporary = true
-	default:
-		e.Temporary = status >= 500
-	}
-	if e.Temporary {
+	if e.Temporary = status >= 400 && !Refusal(status); e.Temporary {
 		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
 	}
 	return e

@@ -38,10 +38,10 @@ func TestConfirmed(t *testing.T) {
 		"nothing to ask by": {Result{Err: failed(MappingError, 0)}, false, fault.Internal, 0},
 		"refused too often": {Result{Err: failed(Restricted, time.Minute)}, false, fault.Limited, time.Minute},
 	} {
-		yes, err := tc.result.Confirmed()
+		yes, err := tc.result.confirmed()
 		public := fault.Public(err)
 		if yes != tc.yes || (err != nil) != (tc.kind != fault.Internal) || err != nil && (public.Kind != tc.kind || public.RetryAfter != tc.after) {
-			t.Errorf("%s: Confirmed() = %v, %v after %v; want %v, %v after %v", name, yes, err, public.RetryAfter, tc.yes, tc.kind, tc.after)
+			t.Errorf("%s: confirmed() = %v, %v after %v; want %v, %v after %v", name, yes, err, public.RetryAfter, tc.yes, tc.kind, tc.after)
 		}
 		if strings.Contains(public.Msg, "internal detail") {
 			t.Errorf("%s tells callers of the API: %s", name, public.Msg)

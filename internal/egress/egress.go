@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -17,13 +18,18 @@ import (
 // Config is of a client for one host. It requires Host and Connect.
 type Config struct {
 	Host    string        // without port
-	Guard   Guard         // where the host may lead
+	Guard   guard         // where the host may lead, asked for each connection; nil: a zero [Guard]
 	Connect time.Duration // for the connection, and again for its TLS
 	Conns   int           // kept when they are idle; default 32
 	Header  int64         // bytes of an answer's header; default 32 KiB
 	Roots   *x509.CertPool
 	// Certificate is shown to servers that ask for one; nil: none is.
 	Certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+}
+
+// guard tells whether a connection may be made: a [Guard], or what finds the one in force.
+type guard interface {
+	Check(host string, to netip.AddrPort) error
 }
 
 // New makes the client. Close its idle connections when it is not needed any more. It
@@ -35,7 +41,10 @@ func New(c Config) *http.Client {
 	if c.Header == 0 {
 		c.Header = 32 << 10
 	}
-	d := &net.Dialer{Timeout: c.Connect, Control: c.Guard.control(c.Host)}
+	if c.Guard == nil {
+		c.Guard = Guard{}
+	}
+	d := &net.Dialer{Timeout: c.Connect, Control: control(c.Guard, c.Host)}
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: d.DialContext, TLSHandshakeTimeout: c.Connect, ForceAttemptHTTP2: true,

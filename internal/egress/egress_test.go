@@ -72,7 +72,7 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%d: error %v shows the host, or is none of a guard", i, err)
 		}
 	}
-	if err := loopback.control("x")("tcp", "nonsense", nil); err == nil {
+	if err := control(loopback, "x")("tcp", "nonsense", nil); err == nil {
 		t.Error("a dial to no address was let pass")
 	}
 }
@@ -113,7 +113,19 @@ func TestClientIsGuarded(t *testing.T) {
 	if status, _, err := get(t, New(Config{Host: "127.0.0.1", Connect: time.Second, Guard: loopback}), s.URL); err != nil || status != 200 {
 		t.Errorf("allowed: %d, %v", status, err)
 	}
+	now := &moving{}
+	c := New(Config{Host: "127.0.0.1", Connect: time.Second, Guard: now})
+	if _, _, err := get(t, c, s.URL); err == nil {
+		t.Error("called before it was allowed")
+	}
+	now.Guard = loopback
+	if status, _, err := get(t, c, s.URL); err != nil || status != 200 {
+		t.Errorf("allowed meanwhile: %d, %v", status, err)
+	}
 }
+
+// moving is a guard that is another one now and then.
+type moving struct{ Guard }
 
 func TestClientFollowsNothing(t *testing.T) {
 	t.Parallel()

@@ -44,8 +44,8 @@ func (g Guard) Check(host string, to netip.AddrPort) error {
 	return &RefusedError{netip.AddrPortFrom(addr, to.Port()), false}
 }
 
-// control is Check for a dialer: it sees the address after all names are resolved.
-func (g Guard) control(host string) func(network, address string, _ syscall.RawConn) error {
+// control is g for a dialer: it sees the address after all names are resolved.
+func control(g guard, host string) func(network, address string, _ syscall.RawConn) error {
 	return func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {

@@ -2,10 +2,10 @@ package securesession
 
 import (
 	"encoding/json"
-	"net/http"
 	"slices"
-	"strconv"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/connector"
 )
 
 // Class is what an answer means.
@@ -24,7 +24,7 @@ const (
 // Answer is what an authorizer says.
 type Answer struct {
 	Class      Class
-	Detail     string        // what came of the call, for metrics: 2xx to 5xx, or e.g. timeout
+	Detail     string        // what came of the call, in a word: as [connector.Result.Class]
 	Bounded    bool          // whether MaxAge says how long a yes is good
 	MaxAge     time.Duration // may shorten the interval, never lengthen it; 0: this message alone
 	RetryAfter time.Duration // zero: not said
@@ -32,56 +32,35 @@ type Answer struct {
 	Output json.RawMessage
 }
 
-// response is what came of a call of an API.
-type response struct {
-	status int // 0: there is none
-	// code says why the response is not to be used, or that there is none: a code of
-	// package connector. Empty or "http_error": the status says it all.
-	code string
-}
-
 // maxRetryAfter bounds for how long an API may have a client sent away.
 const maxRetryAfter = time.Minute
 
-// classify tells what a response means under p. Only a status of p.Success lets the user
-// in, and only with a response that can be used; a refusal is one whatever became of its
-// body, since it must not pass as a failure that grace forgives.
-func (p *Policy) classify(r response) Class {
+// classify tells what the result of a call means under p. Only a status of p.Success lets
+// the user in, and only with a response that can be used; a refusal is one whatever became
+// of its body, since it must not pass as a failure that grace forgives.
+func (p *Policy) classify(r connector.Result) Class {
+	var code connector.Code // "": the status says it all
+	if r.Err != nil {
+		code = r.Err.Code
+	}
 	switch {
-	case r.code == "restricted":
+	case code == connector.Restricted:
 		return Barred
-	case r.code == "breaker_open":
+	case code == connector.BreakerOpen:
 		return Open
-	case refusal(r.status):
+	case connector.Refusal(r.Status):
 		return No
 	}
-	switch r.code {
-	case "mapping_error", "ssrf_blocked", "redirect_refused", "secret_error":
+	switch code {
+	case connector.MappingError, connector.SSRFBlocked, connector.RedirectRefused, connector.SecretError:
 		return Misconfigured
 	case "":
-		if slices.Contains(p.Success, r.status) {
+		if slices.Contains(p.Success, r.Status) {
 			return Yes
 		}
 	}
-	if r.status/100 == 3 {
+	if r.Status/100 == 3 {
 		return Misconfigured
 	}
 	return Failure
-}
-
-// refusal tells whether a status says no. Some of 4xx only say "not now".
-func refusal(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	}
-	return status/100 == 4
-}
-
-// detail is a name for what came of a call: one of few.
-func (r response) detail() string {
-	if r.code != "" && r.code != "http_error" {
-		return r.code
-	}
-	return strconv.Itoa(r.status/100) + "xx"
 }

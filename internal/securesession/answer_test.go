@@ -21,12 +21,12 @@ func TestClassify(t *testing.T) {
 		408: Failure, 425: Failure, 429: Failure,
 		500: Failure, 501: Failure, 502: Failure, 503: Failure, 504: Failure, 599: Failure, 600: Failure, 999: Failure,
 	} {
-		for _, code := range []string{"", "http_error"} {
-			if code != "" && want == Yes {
+		for _, err := range []*connector.Error{nil, {Code: connector.HTTPError}} {
+			if err != nil && want == Yes {
 				continue
 			}
-			if got := p.classify(response{status, code}); got != want {
-				t.Errorf("status %d, code %q: class %d, want %d", status, code, got, want)
+			if got := p.classify(connector.Result{Status: status, Err: err}); got != want {
+				t.Errorf("status %d, %v: class %d, want %d", status, err, got, want)
 			}
 		}
 	}
@@ -36,28 +36,29 @@ func TestClassifyCodes(t *testing.T) {
 	t.Parallel()
 	p := &Policy{Success: []int{200}}
 	for name, tc := range map[string]struct {
-		response
-		want Class
+		status int
+		code   connector.Code
+		want   Class
 	}{
-		"timeout":                         {response{0, "timeout"}, Failure},
-		"no such host":                    {response{0, "dns_error"}, Failure},
-		"no connection":                   {response{0, "connect_error"}, Failure},
-		"no trust":                        {response{0, "tls_error"}, Failure},
-		"an address that is not allowed":  {response{0, "ssrf_blocked"}, Misconfigured},
-		"no request to be made":           {response{0, "mapping_error"}, Misconfigured},
-		"no secret":                       {response{0, "secret_error"}, Misconfigured},
-		"a redirect":                      {response{302, "redirect_refused"}, Misconfigured},
-		"a restricted actor":              {response{0, "restricted"}, Barred},
-		"an open breaker":                 {response{0, "breaker_open"}, Open},
-		"a yes that is too large":         {response{200, "response_too_large"}, Failure},
-		"a yes that is no JSON":           {response{200, "response_invalid"}, Failure},
-		"a yes that does not end":         {response{200, "timeout"}, Failure},
-		"a yes of which something is odd": {response{200, "news"}, Failure},
-		"a no that is too large":          {response{401, "response_too_large"}, No},
-		"a no that does not end":          {response{403, "timeout"}, No},
-		"a no of which something is odd":  {response{404, "news"}, No},
+		"timeout":                         {0, connector.Timeout, Failure},
+		"no such host":                    {0, connector.DNSError, Failure},
+		"no connection":                   {0, connector.ConnectError, Failure},
+		"no trust":                        {0, connector.TLSError, Failure},
+		"an address that is not allowed":  {0, connector.SSRFBlocked, Misconfigured},
+		"no request to be made":           {0, connector.MappingError, Misconfigured},
+		"no secret":                       {0, connector.SecretError, Misconfigured},
+		"a redirect":                      {302, connector.RedirectRefused, Misconfigured},
+		"a restricted actor":              {0, connector.Restricted, Barred},
+		"an open breaker":                 {0, connector.BreakerOpen, Open},
+		"a yes that is too large":         {200, connector.ResponseTooLarge, Failure},
+		"a yes that is no JSON":           {200, connector.ResponseInvalid, Failure},
+		"a yes that does not end":         {200, connector.Timeout, Failure},
+		"a yes of which something is odd": {200, "news", Failure},
+		"a no that is too large":          {401, connector.ResponseTooLarge, No},
+		"a no that does not end":          {403, connector.Timeout, No},
+		"a no of which something is odd":  {404, "news", No},
 	} {
-		if got := p.classify(tc.response); got != tc.want {
+		if got := p.classify(connector.Result{Status: tc.status, Err: &connector.Error{Code: tc.code}}); got != tc.want {
 			t.Errorf("%s: class %d, want %d", name, got, tc.want)
 		}
 	}
@@ -75,7 +76,7 @@ func TestBaasAnswer(t *testing.T) {
 			Err: &connector.Error{Code: code, Message: "the API at https://bank.test answers", RetryAfter: after},
 		}
 	}
-	unusable := Answer{Class: Misconfigured, Detail: "mapping_error"}
+	unusable := Answer{Class: Misconfigured, Detail: "mapping"}
 	for name, tc := range map[string]struct {
 		result connector.Result
 		want   Answer
@@ -97,12 +98,12 @@ func TestBaasAnswer(t *testing.T) {
 		"no":                          {failed(401, connector.HTTPError, 0), Answer{Class: No, Detail: "4xx"}},
 		"later":                       {failed(503, connector.HTTPError, time.Second), Answer{Class: Failure, Detail: "5xx", RetryAfter: time.Second}},
 		"much later":                  {failed(429, connector.HTTPError, time.Hour), Answer{Class: Failure, Detail: "4xx", RetryAfter: time.Minute}},
-		"nobody there":                {failed(0, connector.ConnectError, 0), Answer{Class: Failure, Detail: "connect_error"}},
+		"nobody there":                {failed(0, connector.ConnectError, 0), Answer{Class: Failure, Detail: "connect"}},
 		"shut out":                    {failed(0, connector.Restricted, time.Second), Answer{Class: Barred, Detail: "restricted", RetryAfter: time.Second}},
 		"shut out for long":           {failed(0, connector.Restricted, time.Hour), Answer{Class: Barred, Detail: "restricted", RetryAfter: time.Hour}},
-		"nobody asks for now":         {failed(0, connector.BreakerOpen, time.Second), Answer{Class: Open, Detail: "breaker_open", RetryAfter: time.Second}},
-		"what a yes lacks is no yes":  {failed(200, connector.ResponseInvalid, 0), Answer{Class: Failure, Detail: "response_invalid"}},
-		"a redirect is no yes either": {failed(302, connector.RedirectRefused, 0), Answer{Class: Misconfigured, Detail: "redirect_refused"}},
+		"nobody asks for now":         {failed(0, connector.BreakerOpen, time.Second), Answer{Class: Open, Detail: "breaker", RetryAfter: time.Second}},
+		"what a yes lacks is no yes":  {failed(200, connector.ResponseInvalid, 0), Answer{Class: Failure, Detail: "invalid"}},
+		"a redirect is no yes either": {failed(302, connector.RedirectRefused, 0), Answer{Class: Misconfigured, Detail: "redirect"}},
 	} {
 		if diff := cmp.Diff(tc.want, b.answer(tc.result)); diff != "" {
 			t.Errorf("%s: %s", name, diff)

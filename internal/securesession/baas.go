@@ -40,18 +40,18 @@ func (b *baas) Check(ctx context.Context, _ Key, s Subject) Answer {
 	defer cancel()
 	in, err := connector.ParseInput(s.Context)
 	if err != nil {
-		return Answer{Class: Misconfigured, Detail: string(connector.MappingError)}
+		return unmappable
 	}
 	return b.answer(b.client.Execute(ctx, connector.Call{Input: in.WithoutNull(), Actor: s.Actor, Timeout: b.policy.Timeout}))
 }
 
+// unmappable is of an input, or a response, that the connector's document does not fit.
+var unmappable = Answer{Class: Misconfigured, Detail: "mapping"}
+
 // answer makes of a call's result what it says about the user.
 func (b *baas) answer(r connector.Result) Answer {
-	found := response{status: r.Status}
-	if r.Err != nil {
-		found.code = string(r.Err.Code)
-	}
-	a := Answer{Class: b.policy.classify(found), Detail: found.detail()}
+	a := Answer{Class: b.policy.classify(r)}
+	a.Detail, _ = r.Class()
 	if r.Err != nil {
 		a.RetryAfter = r.Err.RetryAfter
 	}
@@ -65,7 +65,7 @@ func (b *baas) answer(r connector.Result) Answer {
 		a.MaxAge, a.Bounded = r.MaxAge, true
 	}
 	if err := a.output(r); err != nil {
-		return Answer{Class: Misconfigured, Detail: string(connector.MappingError)}
+		return unmappable
 	}
 	return a
 }

@@ -71,8 +71,8 @@ func TestBaas(t *testing.T) {
 			Output: json.RawMessage(`{"customer":{"name":"Ann"}}`),
 		},
 		"bad":      {Class: No, Detail: "4xx"},
-		"nameless": {Class: Failure, Detail: "response_invalid"},
-		"moved":    {Class: Misconfigured, Detail: "redirect_refused"},
+		"nameless": {Class: Failure, Detail: "invalid"},
+		"moved":    {Class: Misconfigured, Detail: "redirect"},
 		"slow":     {Class: Failure, Detail: "timeout"},
 	} {
 		a := patient

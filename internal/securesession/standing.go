@@ -3,6 +3,8 @@ package securesession
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 )
 
 // Standing is what a user who comes back is shown. It is false if nothing was decided
@@ -42,11 +44,12 @@ type Stats struct {
 	Waiting  int    // messages without an answer
 }
 
-// Stats counts, which takes a while where conversations are many.
+// Stats counts, which takes a while where conversations are many. None waits for all.
 func (g *Gate) Stats() (n Stats) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, s := range g.sessions {
+	open := slices.AppendSeq(make([]*session, 0, len(g.sessions)), maps.Values(g.sessions))
+	g.mu.Unlock()
+	for _, s := range open {
 		s.mu.Lock()
 		n.Sessions[s.machine.Record().State]++
 		n.Waiting += len(s.tickets)
