@@ -27,7 +27,7 @@ func (t *Traces) Run(ctx context.Context) error {
 	tick := time.NewTicker(deliverEvery)
 	defer tick.Stop()
 	d := delivery{Traces: t}
-	for {
+	for ctx.Err() == nil {
 		select {
 		case s := <-t.spans:
 			if d.batch = append(d.batch, s); len(d.batch) < maxDelivered {
@@ -35,13 +35,14 @@ func (t *Traces) Run(ctx context.Context) error {
 			}
 		case <-tick.C:
 		case <-ctx.Done():
-			d.last(context.WithoutCancel(ctx))
-			return nil
+			continue
 		}
 		if len(d.batch) > 0 {
 			d.settle(d.deliver(ctx))
 		}
 	}
+	d.last(context.WithoutCancel(ctx))
+	return nil
 }
 
 // delivery is what Run has in its hands.
