@@ -7,7 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/carnetproject/carnet/internal/user"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Login says who knows those who sign in. Without a connector it is the built-in directory.
@@ -39,7 +39,7 @@ func (v *validator) login() {
 		v.alias("login.refresh", v.Login.Refresh)
 	}
 	for i, s := range v.Login.Scopes {
-		if !user.ValidScope(s) {
+		if !wire.ScopeToken(s) {
 			v.bad(fmt.Sprintf("login.scopes[%d]", i), `must be printable ASCII without blank, " and \`)
 		}
 	}

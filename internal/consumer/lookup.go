@@ -80,8 +80,11 @@ func (r *Registry) remembered(key string) (c *Credential, ok bool) {
 }
 
 // lookUp asks the store for all that ask at the same time. The first of them asks on
-// although its own client may have gone.
+// although its own client may go meanwhile.
 func (r *Registry) lookUp(ctx context.Context, key string) (*Credential, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(err)
+	}
 	r.lookups.mu.Lock()
 	if l := r.lookups.open[key]; l != nil {
 		r.lookups.mu.Unlock()

@@ -108,6 +108,26 @@ func TestLookupIsShared(t *testing.T) {
 	}
 }
 
+// TestGone: the store is not asked for somebody who has gone already.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, openData(t))
+	n.add(t, "ann", "known", "s")
+	n.add(t, "ann", "cold", "s")
+	n.find(t, "known")
+	before := n.data.finds.Load()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if c, err := n.Find(gone, "known"); err != nil || c == nil {
+		t.Errorf("what is known: %v, %v", c, err)
+	}
+	_, err := n.Find(gone, "cold")
+	wantKind(t, err, fault.Unavailable, "")
+	if asked := n.data.finds.Load() - before; asked != 0 {
+		t.Errorf("the store was asked %d times", asked)
+	}
+}
+
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, openData(t))

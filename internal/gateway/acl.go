@@ -16,7 +16,7 @@ type aclStage struct {
 // newACLStage makes the check of a route whose callers are found out by j, nil if
 // nothing finds out.
 func newACLStage(a *ACL, j *JWT) *aclStage {
-	s := &aclStage{groups: a.allowed(), hide: a.HideGroupsHeader, old: j != nil && profiles[j.StatusProfile].old}
+	s := &aclStage{groups: a.allowed(), hide: a.HideGroupsHeader, old: j.old()}
 	if denied := a.denied(); len(denied) > 0 {
 		s.groups, s.deny = denied, true
 	}

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/jose"
 )
 
 // claimHeader is a header that tells the upstream a claim.
@@ -27,17 +29,32 @@ const maxClaimHeader = 1024
 // values. A value that cannot be told unchanged is not told at all: not one that is too
 // long, has other than printable characters, or has a comma in a list.
 func tell(headers []claimHeader, t *carnet.Verified) []line {
-	var told []line
+	told := make([]line, 0, len(headers))
+	var claim jose.Value
 	for _, h := range headers {
-		values, isList, _ := texts(t, h.claim)
-		if isList && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, ",") }) {
+		if t.Claim(h.claim, &claim) != nil {
 			continue
 		}
-		if text := strings.Join(values, ", "); printable(text, maxClaimHeader) {
+		if text, ok := joined(claim); ok && printable(text, maxClaimHeader) {
 			told = append(told, line{h.header, text})
 		}
 	}
 	return told
+}
+
+// joined is a claim in one line, false if it cannot be told from another one.
+func joined(claim jose.Value) (text string, ok bool) {
+	var room [128]byte
+	b, between := room[:0], ""
+	for v := range each(claim) {
+		one, ok := textOf(v)
+		if !ok || claim.Kind == jose.Array && bytes.IndexByte(one, ',') >= 0 {
+			return "", false
+		}
+		b = append(append(b, between...), one...)
+		between = ", "
+	}
+	return string(b), true
 }
 
 // claimHeaderName tells whether the name may carry a claim: it is none that the

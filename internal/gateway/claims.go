@@ -2,14 +2,14 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/carnetproject/carnet"
+	"github.com/carnetproject/carnet/internal/jose"
 )
 
 // demands are what a route verifies of a token's claims. Kong verifies none unless told
@@ -88,8 +88,8 @@ func (d *demands) check(t *carnet.Verified, now time.Time) failure {
 	if d.audience != nil && !slices.ContainsFunc(t.Audience(), func(a string) bool { return slices.Contains(d.audience, a) }) {
 		f.add("aud", audOther)
 	}
-	for i := range d.required {
-		d.required[i].check(t, &f)
+	if d.required != nil {
+		d.require(t, &f)
 	}
 	switch {
 	case f != "":
@@ -102,46 +102,57 @@ func (d *demands) check(t *carnet.Verified, now time.Time) failure {
 	}
 }
 
-func (c *required) check(t *carnet.Verified, f *faults) {
-	values, _, there := texts(t, c.claim)
-	switch {
-	case !there:
-		f.add(c.claim, claimAbsent)
-	case len(c.values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return slices.Contains(c.values, v) }):
-		f.add(c.claim, claimOther)
+// require checks the claims that must be there.
+func (d *demands) require(t *carnet.Verified, f *faults) {
+	var claim jose.Value // one for all, since it moves to the heap
+	for i := range d.required {
+		switch c := &d.required[i]; {
+		case t.Claim(c.claim, &claim) != nil || claim.Kind == jose.Null:
+			f.add(c.claim, claimAbsent)
+		case len(c.values) > 0 && !c.has(claim):
+			f.add(c.claim, claimOther)
+		}
 	}
 }
 
-// texts are the values of a claim: that of a text, a number or a boolean, or those of a
-// list of these. there is false if the claim is missing or null; an object has none.
-func texts(t *carnet.Verified, claim string) (values []string, isList, there bool) {
-	var raw json.RawMessage
-	if !t.HasClaim(claim) || t.Claim(claim, &raw) != nil {
-		return nil, false, false
+// has tells whether a claim, or one of its list, is one of the values.
+func (c *required) has(claim jose.Value) (found bool) {
+	for v := range each(claim) {
+		text, ok := textOf(v)
+		if !ok {
+			return false
+		}
+		found = found || slices.ContainsFunc(c.values, func(want string) bool { return string(text) == want })
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber() // a number is told as it stands
-	var value any
-	if decoder.Decode(&value) != nil || value == nil {
-		return nil, false, false
-	}
-	list, isList := value.([]any)
-	if !isList {
-		list = []any{value}
-	}
-	for _, v := range list {
-		switch v := v.(type) {
-		case string:
-			values = append(values, v)
-		case json.Number:
-			values = append(values, v.String())
-		case bool:
-			values = append(values, strconv.FormatBool(v))
-		default:
-			return nil, isList, true
+	return found
+}
+
+// each yields the values of a list, or what is no list itself.
+func each(claim jose.Value) iter.Seq[jose.Value] {
+	return func(yield func(jose.Value) bool) {
+		if claim.Kind == jose.Array {
+			claim.Elements()(yield)
+		} else {
+			yield(claim)
 		}
 	}
-	return values, isList, true
+}
+
+// textOf is a text, or a number or a boolean as it stands, false for anything else. The
+// caller must not change it.
+func textOf(v jose.Value) (text []byte, ok bool) {
+	switch v.Kind {
+	case jose.Number, jose.Bool:
+		return v.Raw, true
+	case jose.String:
+		if plain := v.Raw[1 : len(v.Raw)-1]; bytes.IndexByte(plain, '\\') < 0 {
+			return plain, true
+		}
+		s, ok := v.Text()
+		return []byte(s), ok
+	default:
+		return nil, false
+	}
 }
 
 // checkPolicy applies what a credential demands beyond the route. A time at fault

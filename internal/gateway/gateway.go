@@ -51,7 +51,7 @@ type Options struct {
 	Log      *slog.Logger     // nil: none
 	Observe  func(Outcome)    // called after each request; nil: not
 
-	Trusted    []netip.Prefix                 // proxies whose X-Forwarded-* is passed on
+	Trusts     func(*http.Request) bool       // whether the peer is a proxy whose X-Forwarded-* is passed on; nil: never
 	ClientAddr func(*http.Request) netip.Addr // who is behind the proxies; nil: the peer
 }
 
@@ -79,7 +79,7 @@ type Gateway struct {
 	revocations revocations // nil: none
 
 	strangers  *limit.Counters // tokens refused, by network
-	trusted    trust
+	trusts     func(*http.Request) bool
 	clientAddr func(*http.Request) netip.Addr
 
 	sockets *sockets
@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 		vault:    vault{issuer: o.Issuer, audience: o.Audience, secret: o.Secret, keySet: o.KeySet},
 		sockets:  newSockets(),
 		internal: o.Internal, cache: o.Cache, counters: counters{o.Counters, o.Shared}, clock: o.Clock, log: o.Log, observe: o.Observe, used: o.Used,
-		revocations: o.Revocations, trusted: o.Trusted, clientAddr: o.ClientAddr,
+		revocations: o.Revocations, trusts: o.Trusts, clientAddr: o.ClientAddr,
 		strangers: limit.NewCounters(networkTable),
 	}
 	if g.counters.here == nil {
@@ -110,6 +110,9 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 	}
 	if g.clock == nil {
 		g.clock = time.Now
+	}
+	if g.trusts == nil {
+		g.trusts = func(*http.Request) bool { return false }
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -124,14 +127,21 @@ func New(ctx context.Context, o Options) (*Gateway, error) {
 // [Config.Validate] returns them and nothing changes. The verified tokens stay in
 // the cache unless the credentials differ.
 func (g *Gateway) Reload(ctx context.Context, c Config) error {
+	if err := g.replace(ctx, &c); err != nil {
+		return err
+	}
+	g.warn(ctx, &c) // the registry may take its time: nobody waits for that
+	return nil
+}
+
+func (g *Gateway) replace(ctx context.Context, c *Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	roster, snapshot, next, err := g.prepare(ctx, &c)
+	roster, snapshot, next, err := g.prepare(ctx, c)
 	if err != nil {
 		return err
 	}
 	g.ring.replace(snapshot)
-	g.warn(ctx, &c)
 	g.roster = roster
 	last := g.table.Swap(next)
 	last.release(next)

@@ -343,7 +343,7 @@ func FuzzServeHTTP(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = c.Write(request)
 		_ = c.(*net.TCPConn).CloseWrite()
 		for r := bufio.NewReader(c); ; {

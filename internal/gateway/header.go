@@ -145,18 +145,6 @@ func secure(r *http.Request, trusted bool) bool {
 	return r.TLS != nil
 }
 
-// trust is the networks of the proxies in front of us.
-type trust []netip.Prefix
-
-func (t trust) contains(a netip.Addr) bool {
-	for _, p := range t {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
 // peerOf is the address that r came from, 0.0.0.0 if that was no network.
 func peerOf(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)

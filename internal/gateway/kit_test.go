@@ -242,7 +242,7 @@ func raw(t testing.TB, address string, request []byte) answer {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Write(request); err != nil {
 		t.Fatal(err)
 	}

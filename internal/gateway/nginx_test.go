@@ -110,7 +110,7 @@ func TestBesideNginx(t *testing.T) {
 		Route{Name: "tls", Paths: []string{"/tls"}, Protocols: []string{"https"}},
 		Route{Name: "elsewhere", Hosts: []string{"open.example"}},
 	)
-	_, server := newGateway(t, Options{Config: cfg, Trusted: trust{loopback}, ClientAddr: httpx.ClientAddr(trust{loopback})})
+	_, server := newGateway(t, Options{Config: cfg, Trusts: httpx.Trusts(here), ClientAddr: httpx.ClientAddr(here)})
 	at := nginx(t, server, upstream)
 	app := "Authorization: Bearer " + hs(appSecret, "app-key")
 
@@ -184,7 +184,7 @@ func TestNginxCannotBeSpoofed(t *testing.T) {
 	cfg.Services[0].Routes[0].Hosts = []string{"shop.example"}
 	cfg.Services[0].Routes = append(cfg.Services[0].Routes,
 		Route{Name: "open", Paths: []string{"/open"}}, Route{Name: "elsewhere", Hosts: []string{"open.example"}})
-	_, server := newGateway(t, Options{Config: cfg, Trusted: trust{loopback}})
+	_, server := newGateway(t, Options{Config: cfg, Trusts: httpx.Trusts(here)})
 	at := nginx(t, server, upstream)
 	for _, line := range append([]string{
 		"X-Original-URL: http://open.example/open", "X-Forwarded-Uri: /open", "X-Forwarded-Method: GET",

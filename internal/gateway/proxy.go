@@ -19,6 +19,7 @@ type flight struct {
 	request *request
 	target  string // the path for the upstream
 	peer    netip.Addr
+	trusted bool         // the peer, as a proxy
 	body    *watchedBody // nil if there is none
 	at      *target      // where the request is; nil before it is anywhere
 }
@@ -71,7 +72,7 @@ func (f *flight) mark(in, out *http.Request) {
 	f.request.scrub.clean(out)
 	out.Trailer = nil // a trailer could say again what was stripped
 	identify(out.Header, f.request)
-	forward(out.Header, in, f.request.addr, f.peer, f.gateway.trusted.contains(f.peer))
+	forward(out.Header, in, f.request.addr, f.peer, f.trusted)
 }
 
 // internal is in as a handler of this process gets it.

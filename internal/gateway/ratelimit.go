@@ -43,12 +43,11 @@ func newRateStage(p *RateLimiting, j *JWT, at scope, service string, c counters)
 		message:  cmp.Or(p.ErrorMessage, "API rate limit exceeded"),
 		refuse:   document,
 	}
-	old := j != nil && profiles[j.StatusProfile].old
-	if old {
+	if j.old() {
 		s.refuse = message
 	}
 	if !p.HideClientHeaders {
-		s.tell = newQuotaLines(p, old)
+		s.tell = newQuotaLines(p, j.old())
 	}
 	return s
 }

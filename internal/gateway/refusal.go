@@ -52,8 +52,8 @@ func (f *refusal) write(w http.ResponseWriter, asked http.Header) {
 	form, body := jsonForm, f.body
 	if f.message != "" {
 		form = accepted(asked["Accept"])
-		if make := documents[form]; make != nil {
-			body = make(f.message, f.request)
+		if write := documents[form]; write != nil {
+			body = write(f.message, f.request)
 		}
 	}
 	h := w.Header()

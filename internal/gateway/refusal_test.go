@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/carnetproject/carnet/internal/httpx"
 )
 
 // The bytes that clients of Kong 3.5 and later know.
@@ -135,7 +137,7 @@ func TestPlainHTTPIsSentAway(t *testing.T) {
 		cfg := oneRoute("internal://echo", Plugins{JWT: &JWT{}})
 		cfg.Services[0].Routes[0].Protocols, cfg.Services[0].Routes[0].HTTPSRedirect = []string{"https"}, status
 		_, server := newGateway(t, Options{
-			Config: cfg, Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)}, Trusted: trust{loopback},
+			Config: cfg, Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)}, Trusts: httpx.Trusts(here),
 		})
 		a := call(t, server, "GET", "/demo/x%20y?q=1", "Host: Shop.example:8000", "X-Forwarded-Proto: https, http")
 		want := "https://shop.example/demo/x%20y?q=1"

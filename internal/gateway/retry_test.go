@@ -217,7 +217,7 @@ func TestTargetsChangeUnderTraffic(t *testing.T) {
 	}
 	sets := []Config{balanced(urls[0]), balanced(urls[1:]...), balanced(urls...), oneRoute(urls[0], Plugins{})}
 	sets[2].Upstreams[0].Algorithm = leastConnections
-	sets[3].Services[0].ReadTimeout = time.Second // another transport, too
+	sets[3].Services[0].ReadTimeout = 50 * time.Second // another transport, too
 	g, server := newGateway(t, Options{Config: sets[0]})
 	var stop atomic.Bool
 	var sent atomic.Int64

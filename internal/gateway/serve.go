@@ -57,7 +57,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := &flight{
-		gateway: g, route: d.candidate.route, request: &d.request, peer: d.peer,
+		gateway: g, route: d.candidate.route, request: &d.request, peer: d.peer, trusted: d.trusted,
 		target: d.candidate.route.target(d.matched, d.request.path),
 	}
 	f.serve(w, r)
@@ -67,6 +67,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type decision struct {
 	request   request
 	peer      netip.Addr
+	trusted   bool // the peer, as a proxy
 	candidate *candidate
 	matched   int // how much of the path the candidate's path is
 	refusal   *refusal
@@ -132,7 +133,8 @@ func (g *Gateway) locate(r *http.Request, now time.Time) *decision {
 		return d
 	}
 	q := &d.request
-	q.path, q.secure = path, secure(r, g.trusted.contains(d.peer))
+	d.trusted = g.trusts(r)
+	q.path, q.secure = path, secure(r, d.trusted)
 	q.host, q.port = hostOf(r.Host, q.secure)
 	q.addr = d.peer
 	if g.clientAddr != nil {

@@ -90,7 +90,7 @@ func TestConnectionClosesAfterContinue(t *testing.T) {
 	defer func() { _ = c.Close() }()
 	_, _ = io.WriteString(c, "POST /demo HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n"+
 		"Expect: 100-continue\r\n\r\n1\r\nx\r\n0\r\n\r\n")
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	for _, want := range []struct {
 		status int

@@ -13,7 +13,7 @@ type pass struct {
 	acl     *aclStage // nil: any consumer may
 	request request   // as the stage found it
 	expiry  time.Time // zero if the token has none, or was let in after it
-	seen    state     // at the last check; of the sweep alone
+	seen    state     // at the last check; of [Gateway.recheck] alone
 }
 
 // newPass returns the pass of a flight, nil if nobody had to prove anything.
@@ -105,7 +105,8 @@ func (s *sockets) list() []*socket {
 	return list
 }
 
-// sweepEvery is how soon a WebSocket ends whose token was taken back.
+// sweepEvery is how soon a WebSocket ends whose token was taken back, and how long all
+// of them together may wait for a store that would have to say so.
 const sweepEvery = time.Second / 2
 
 var (
@@ -116,14 +117,14 @@ var (
 
 // Run ends the proxied WebSockets whose token expires, or lets its bearer in no more:
 // revoked, of a removed credential, of a retired key, of a consumer that has left its
-// group. When ctx ends it ends them all,
-// and returns nil.
+// group. When ctx ends it ends them all, and returns nil.
 func (g *Gateway) Run(ctx context.Context) error {
-	var ends sync.WaitGroup
-	defer ends.Wait()
-	end := func(c *socket, why *ending) { ends.Go(func() { c.end(why) }) }
+	var all sync.WaitGroup
+	defer all.Wait()
+	end := func(c *socket, why *ending) { all.Go(func() { c.end(why) }) }
+	all.Go(func() { g.doubt(ctx, end) })
 	for {
-		timer := time.NewTimer(g.sweep(ctx, end))
+		timer := time.NewTimer(g.expire(end))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -138,33 +139,53 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 }
 
-// sweep ends what has to end, and returns when to look again. A token is checked
-// again only when keys or revocations have changed.
-func (g *Gateway) sweep(ctx context.Context, end func(*socket, *ending)) time.Duration {
-	now, current := g.clock(), g.state() // read before what it guards
-	wait := sweepEvery
+// expire ends what has expired, and returns when to look again.
+func (g *Gateway) expire(end func(*socket, *ending)) time.Duration {
+	now, wait := g.clock(), sweepEvery
 	for _, c := range g.sockets.list() {
-		p := c.pass
-		if p == nil {
-			continue
-		}
-		if p.expired(now) {
+		switch p := c.pass; {
+		case p == nil || p.expiry.IsZero():
+		case p.expired(now):
 			end(c, &tokenExpired)
-			continue
-		}
-		if p.seen != current {
-			valid, known := p.check(ctx, now)
-			if known && !valid {
-				end(c, &tokenInvalid)
-				continue
-			}
-			if known {
-				p.seen = current
-			}
-		}
-		if !p.expiry.IsZero() {
+		default:
 			wait = min(wait, p.expiry.Sub(now))
 		}
 	}
 	return wait
+}
+
+// doubt checks tokens again until ctx ends. It may have to wait for a store, for which
+// what expires does not.
+func (g *Gateway) doubt(ctx context.Context, end func(*socket, *ending)) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		g.recheck(ctx, end)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// recheck ends the sockets whose token is no longer good, which is looked at only if
+// keys or revocations have changed. What nobody can say in time is asked again.
+func (g *Gateway) recheck(ctx context.Context, end func(*socket, *ending)) {
+	now, current := g.clock(), g.state() // read before what it guards
+	ctx, cancel := context.WithTimeout(ctx, sweepEvery)
+	defer cancel()
+	for _, c := range g.sockets.list() {
+		p := c.pass
+		if p == nil || p.seen == current || p.expired(now) {
+			continue
+		}
+		switch valid, known := p.check(ctx, now); {
+		case !known:
+		case valid:
+			p.seen = current
+		default:
+			end(c, &tokenInvalid)
+		}
+	}
 }

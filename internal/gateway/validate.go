@@ -157,7 +157,7 @@ func (v *validator) groups(at string, groups []string) {
 	}
 }
 
-// plainName tells whether s is 1 to 128 bytes of visible ASCII.
+// plainName tells whether s is 1 to maxNameLength bytes of visible ASCII.
 func plainName(s string) bool {
 	return s != "" && len(s) <= maxNameLength && visible(s)
 }

@@ -59,7 +59,7 @@ func (v *validator) jwtCaller(at string, j *JWT) {
 	if j.AnonymousOn != "" && j.Anonymous == "" {
 		v.bad(at+".anonymous_on", "needs anonymous")
 	}
-	v.oneOf(at+".status_profile", j.StatusProfile, []string{"kong3", "sunbird"})
+	v.oneOf(at+".status_profile", j.StatusProfile, slices.Sorted(maps.Keys(profiles))[1:]) // "" is the first of all
 }
 
 // jwtClaims checks what a route asks of the claims and tells of them. A claim at fault

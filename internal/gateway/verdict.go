@@ -108,6 +108,9 @@ var sunbird = profile{old: true, answers: answers{
 // profiles are the values of status_profile.
 var profiles = map[string]*profile{"": &kong3, "kong3": &kong3, "sunbird": &sunbird}
 
+// old tells whether j, nil if there is none, answers as the Kong did that Sunbird has.
+func (j *JWT) old() bool { return j != nil && profiles[j.StatusProfile].old }
+
 // verdictOf reads the verifier's error about a token that names its credential by
 // claim. A token that cannot be taken apart is looked at again, since Kong says more
 // about it than the verifier does.

@@ -19,7 +19,7 @@ func (g *Gateway) asks(r *http.Request) (at string, ok bool) {
 		return "", false
 	}
 	rest, below := strings.CutPrefix(r.URL.EscapedPath(), at)
-	return at, below && (rest == "" || rest[0] == '/') && g.trusted.contains(peerOf(r))
+	return at, below && (rest == "" || rest[0] == '/') && g.trusts(r)
 }
 
 // judge decides about the request that r, at the path at, asks about, as if it had come

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // beside is a gateway that others ask, with a route for each kind of answer.
-func beside(t testing.TB, trusted trust) *httptest.Server {
+func beside(t testing.TB, trusted []netip.Prefix) *httptest.Server {
 	t.Helper()
 	one := 1
 	cfg := oneRoute(refusing(t), Plugins{JWT: &JWT{ClaimHeaders: map[string]string{"tier": "X-Tier"}}, ACL: &ACL{Allow: []string{"staff"}}})
@@ -27,7 +28,7 @@ func beside(t testing.TB, trusted trust) *httptest.Server {
 		Route{Name: "tls", Paths: []string{"/tls"}, Protocols: []string{"https"}},
 		Route{Name: "preflight", Paths: []string{"/preflight"}, Plugins: Plugins{CORS: &CORS{}, JWT: &JWT{}}},
 	)
-	_, server := newGateway(t, Options{Config: cfg, Trusted: trusted, ClientAddr: httpx.ClientAddr(trusted)})
+	_, server := newGateway(t, Options{Config: cfg, Trusts: httpx.Trusts(trusted), ClientAddr: httpx.ClientAddr(trusted)})
 	return server
 }
 
@@ -42,7 +43,7 @@ func forwarded3(method, host, uri string) []string {
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	server := beside(t, trust{loopback})
+	server := beside(t, here)
 	app := "Authorization: Bearer " + hs(appSecret, "app-key")
 	devices := "Authorization: Bearer " + deviceToken("mobilev2", nil)
 	for name, tc := range map[string]struct {
@@ -100,7 +101,7 @@ func TestVerify(t *testing.T) {
 // even if that is nothing.
 func TestVerifySaysWhoAsks(t *testing.T) {
 	t.Parallel()
-	server := beside(t, trust{loopback})
+	server := beside(t, here)
 	told := func(a answer) map[string][]string {
 		out := map[string][]string{}
 		for _, n := range append([]string{"X-Tier"}, identityNames...) {
@@ -135,7 +136,7 @@ func TestVerifySaysWhoAsks(t *testing.T) {
 
 func TestVerifyCounts(t *testing.T) {
 	t.Parallel()
-	server := beside(t, trust{loopback})
+	server := beside(t, here)
 	ask := func(client string) answer {
 		return call(t, server, "GET", "/verify", append(original3("GET", "h", "/once"), "X-Forwarded-For: "+client)...)
 	}
@@ -160,7 +161,7 @@ func TestVerifyIsForTrustedGateways(t *testing.T) {
 	}
 	cfg := oneRoute(newEcho(t).URL, Plugins{})
 	cfg.Services[0].Routes = append(cfg.Services[0].Routes, Route{Name: "all", Paths: []string{"/"}})
-	_, server := newGateway(t, Options{Config: cfg, Trusted: trust{loopback}})
+	_, server := newGateway(t, Options{Config: cfg, Trusts: httpx.Trusts(here)})
 	if up := call(t, server, "GET", "/verify", original3("GET", "h", "/once")...).seen(t); up.URI != "/verify" {
 		t.Errorf("without verify_path the upstream got %s", up.URI)
 	}
@@ -179,7 +180,7 @@ func FuzzVerify(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
-	g, err := New(f.Context(), Options{Trusted: trust{loopback}, Config: Config{VerifyPath: "/verify", Services: []Service{{Name: "s", URL: "http://h", Routes: []Route{
+	g, err := New(f.Context(), Options{Trusts: httpx.Trusts(here), Config: Config{VerifyPath: "/verify", Services: []Service{{Name: "s", URL: "http://h", Routes: []Route{
 		{Name: "closed", Hosts: []string{"closed.example"}, Plugins: Plugins{JWT: &JWT{}}},
 		{Name: "open", Paths: []string{"/"}},
 	}}}}})

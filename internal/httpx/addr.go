@@ -40,9 +40,9 @@ func Trusts(trusted []netip.Prefix) func(*http.Request) bool {
 	return func(r *http.Request) bool { return contains(trusted, peer(r)) }
 }
 
-// Secure returns a function that tells whether a request came over HTTPS.
-// X-Forwarded-Proto counts only from a peer in a trusted network. A peer on loopback
-// is exempt, unless it is trusted and says that its own client used plain HTTP.
+// Secure returns a function that tells whether a request came over HTTPS: to us, or, if
+// a peer in a trusted network says so in X-Forwarded-Proto, to that one. A peer on
+// loopback is exempt, unless it is trusted and says that its own client used plain HTTP.
 func Secure(trusted []netip.Prefix) func(*http.Request) bool {
 	return func(r *http.Request) bool { return secure(r, trusted) }
 }
@@ -81,16 +81,13 @@ func loopbackName(host string) bool {
 }
 
 func secure(r *http.Request, trusted []netip.Prefix) bool {
-	if r.TLS != nil {
-		return true
-	}
 	addr := peer(r)
 	if protos := r.Header.Values("X-Forwarded-Proto"); len(protos) > 0 && contains(trusted, addr) {
 		last := protos[len(protos)-1]
 		last = last[strings.LastIndexByte(last, ',')+1:]
 		return strings.EqualFold(strings.TrimSpace(last), "https")
 	}
-	return addr.IsLoopback()
+	return r.TLS != nil || addr.IsLoopback()
 }
 
 // peer is the address at the other end of the connection.

@@ -94,6 +94,9 @@ func TestRequireHTTPS(t *testing.T) {
 		"client's line before proxy": {"10.0.0.1:5", []string{"https", "http"}, false, 403},
 		"local proxy says http":      {"127.0.0.9:5", []string{"http"}, false, 403},
 		"local proxy says nothing":   {"127.0.0.9:5", nil, false, 200},
+		"TLS, proxy says http":       {"10.0.0.1:5", []string{"http"}, true, 403},
+		"TLS, proxy says nothing":    {"10.0.0.1:5", nil, true, 200},
+		"TLS, stranger says http":    {"192.0.2.1:5", []string{"http"}, true, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

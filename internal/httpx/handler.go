@@ -4,10 +4,8 @@
 package httpx
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Handler is an [http.Handler] that may fail. It returns an error only before
@@ -97,14 +96,11 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, media string, v any) {
-	var body bytes.Buffer
-	e := json.NewEncoder(&body)
-	e.SetEscapeHTML(false) // it is no HTML, and nosniff says so: what is all < would be six times as long
-	if err := e.Encode(v); err != nil {
+	text, err := wire.JSON(v) // nosniff says that it is no HTML
+	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	text := bytes.TrimSuffix(body.Bytes(), []byte("\n"))
 	h := w.Header()
 	h.Set("Content-Type", media)
 	h.Set("Content-Length", strconv.Itoa(len(text)))

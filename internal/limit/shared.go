@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -57,9 +56,7 @@ type Shared struct {
 	asking atomic.Int32
 	alone  atomic.Uint64
 
-	mu      sync.Mutex
-	batches map[time.Duration]*batch // by how often they are told
-	nudge   chan struct{}            // holds one: a batch waits
+	untold *untold
 }
 
 // SharedConfig is what [Shared] is made of. Remote is required.
@@ -81,7 +78,6 @@ type SharedStats struct {
 func NewShared(c SharedConfig) *Shared {
 	s := &Shared{
 		remote: c.Remote, here: NewCounters(c.Bytes), now: c.Clock, log: c.Log,
-		batches: map[time.Duration]*batch{}, nudge: make(chan struct{}, 1),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -89,7 +85,7 @@ func NewShared(c SharedConfig) *Shared {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.clock.base = s.now()
+	s.untold, s.clock.base = newUntold(s.now), s.now()
 	return s
 }
 

@@ -110,13 +110,11 @@ func TestSyncedAway(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		takeSynced(a, "x", r, 5)
 		time.Sleep(10 * time.Second)
-		a.mu.Lock()
-		for m := range a.batches[time.Second].counts {
+		for _, m := range a.untold.marks(time.Second) {
 			if m.Period == Second {
 				t.Error("a second that is over is still to be told")
 			}
 		}
-		a.mu.Unlock()
 		if got := takeSynced(a, "x", r, 200); got != 95 {
 			t.Errorf("%d passed alone, want the 95 that are left", got)
 		}
@@ -128,10 +126,8 @@ func TestSyncedAway(t *testing.T) {
 			t.Errorf("%d passed on the other node, want none", got)
 		}
 		stop()
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if len(a.batches) != 0 {
-			t.Errorf("left: %v", a.batches)
+		if left := a.untold.marks(time.Second); len(left) > 0 || len(a.untold.due) > 0 {
+			t.Errorf("left: %v, %v", left, a.untold.due)
 		}
 	})
 }
@@ -172,24 +168,6 @@ func TestSyncedClock(t *testing.T) {
 			t.Errorf("the window ends in %s, want %s", u.Windows[Minute].Reset, want)
 		}
 	})
-}
-
-// TestSyncedMemory bounds what waits.
-func TestSyncedMemory(t *testing.T) {
-	t.Parallel()
-	s := newMemory().node(nil)
-	r := &Rule{Quotas: Quotas{Hour: 5, Day: 5}}
-	now := time.Now()
-	for i := range maxMarks/2 + 1 {
-		s.note(ID{byte(i), byte(i >> 8), byte(i >> 16)}, r, now.UnixNano(), time.Second)
-	}
-	if n := len(s.batches[time.Second].counts); n != maxMarks {
-		t.Errorf("%d wait, want %d", n, maxMarks)
-	}
-	s.note(ID{}, r, now.UnixNano(), time.Second)
-	if n := len(s.batches[time.Second].counts); n != maxMarks {
-		t.Errorf("%d wait, want %d", n, maxMarks)
-	}
 }
 
 func TestLearn(t *testing.T) {

@@ -162,59 +162,46 @@ func (m *Metrics) Reload(ok bool) {
 
 // Cache shows a cache of verified tokens, which stats looks at. It is called once.
 func (m *Metrics) Cache(stats func() carnet.CacheStats) {
-	to := promauto.With(m.registry)
-	to.NewCounterFunc(prometheus.CounterOpts{
-		Name: "carnet_token_cache_hits_total", Help: "Tokens whose signature was checked before.",
-	}, func() float64 { return float64(stats().Hits) })
-	to.NewCounterFunc(prometheus.CounterOpts{
-		Name: "carnet_token_cache_misses_total", Help: "Tokens whose signature had to be checked.",
-	}, func() float64 { return float64(stats().Misses) })
-	to.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "carnet_token_cache_bytes", Help: "Memory that verified tokens take.",
-	}, func() float64 { return float64(stats().Bytes) })
+	show(m, stats,
+		counter("carnet_token_cache_hits_total", "Tokens whose signature was checked before.",
+			func(s carnet.CacheStats) float64 { return float64(s.Hits) }),
+		counter("carnet_token_cache_misses_total", "Tokens whose signature had to be checked.",
+			func(s carnet.CacheStats) float64 { return float64(s.Misses) }),
+		gauge("carnet_token_cache_bytes", "Memory that verified tokens take.",
+			func(s carnet.CacheStats) float64 { return float64(s.Bytes) }))
 }
 
 // Counters shows the table of rate limits, which stats looks at. It is called once.
 func (m *Metrics) Counters(stats func() limit.CountersStats) {
-	to := promauto.With(m.registry)
-	to.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "carnet_rate_limit_table_bytes", Help: "Memory for the counters of rate limits, used or not.",
-	}, func() float64 { return float64(stats().Bytes) })
-	to.NewCounterFunc(prometheus.CounterOpts{
-		Name: "carnet_rate_limit_evictions_total", Help: "Counters that gave way to others before their window ended: the table is too small.",
-	}, func() float64 { return float64(stats().Evicted) })
+	show(m, stats,
+		gauge("carnet_rate_limit_table_bytes", "Memory for the counters of rate limits, used or not.",
+			func(s limit.CountersStats) float64 { return float64(s.Bytes) }),
+		counter("carnet_rate_limit_evictions_total", "Counters that gave way to others before their window ended: the table is too small.",
+			func(s limit.CountersStats) float64 { return float64(s.Evicted) }))
 }
 
 // SharedCounters shows what nodes count together, which stats looks at. It is called once.
 func (m *Metrics) SharedCounters(stats func() limit.SharedStats) {
-	to := promauto.With(m.registry)
-	to.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "carnet_rate_limit_shared_up", Help: "1 while Redis answers what nodes count together, else 0.",
-	}, func() float64 {
-		if stats().Up {
-			return 1
-		}
-		return 0
-	})
-	to.NewCounterFunc(prometheus.CounterOpts{
-		Name: "carnet_rate_limit_alone_total", Help: "Requests that this node counted by itself since Redis did not answer.",
-	}, func() float64 { return float64(stats().Alone) })
-	to.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "carnet_rate_limit_shared_table_bytes", Help: "Memory for this node's part of what nodes count together, used or not.",
-	}, func() float64 { return float64(stats().Counters.Bytes) })
+	show(m, stats,
+		gauge("carnet_rate_limit_shared_up", "1 while Redis answers what nodes count together, else 0.",
+			func(s limit.SharedStats) float64 {
+				if s.Up {
+					return 1
+				}
+				return 0
+			}),
+		counter("carnet_rate_limit_alone_total", "Requests that this node counted by itself since Redis did not answer.",
+			func(s limit.SharedStats) float64 { return float64(s.Alone) }),
+		gauge("carnet_rate_limit_shared_table_bytes", "Memory for this node's part of what nodes count together, used or not.",
+			func(s limit.SharedStats) float64 { return float64(s.Counters.Bytes) }))
 }
 
 // Traces shows the spans that were recorded, which stats looks at. It is called once.
 func (m *Metrics) Traces(stats func() TraceStats) {
-	to := promauto.With(m.registry)
-	for outcome, count := range map[string]func() int64{
-		"sent": func() int64 { return stats().Sent }, "dropped": func() int64 { return stats().Dropped },
-	} {
-		to.NewCounterFunc(prometheus.CounterOpts{
-			Name: "carnet_trace_spans_total", Help: "Spans that the collector took, or that were dropped since it did not.",
-			ConstLabels: prometheus.Labels{"outcome": outcome},
-		}, func() float64 { return float64(count()) })
-	}
+	const name, help = "carnet_trace_spans_total", "Spans that the collector took, or that were dropped since it did not."
+	show(m, stats,
+		counter(name, help, func(s TraceStats) float64 { return float64(s.Sent) }, "outcome", "sent"),
+		counter(name, help, func(s TraceStats) float64 { return float64(s.Dropped) }, "outcome", "dropped"))
 }
 
 // Sockets shows how many chat connections there are. It is called once.

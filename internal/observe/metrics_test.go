@@ -12,6 +12,7 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/gateway"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/securesession"
 )
 
 // scrape returns the exposition's lines of Carnet's own metrics.
@@ -31,6 +32,30 @@ func wantLines(t *testing.T, text string, lines ...string) {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s in:\n%s", line, text)
 		}
+	}
+}
+
+// TestOneLookAScrape: what several metrics tell is of one moment.
+func TestOneLookAScrape(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics()
+	var looks, sessions uint64
+	m.Cache(func() carnet.CacheStats {
+		looks++
+		return carnet.CacheStats{Hits: looks, Misses: 10 * looks, Bytes: int64(100 * looks)}
+	})
+	m.SecureSessions(func() (s securesession.Stats) {
+		sessions++
+		s.Calls = int(sessions)
+		return s
+	})
+	for range 2 {
+		scrape(t, m)
+	}
+	wantLines(t, scrape(t, m), "carnet_token_cache_hits_total 3", "carnet_token_cache_misses_total 30",
+		"carnet_token_cache_bytes 300", "carnet_securesession_inflight 3")
+	if looks != 3 || sessions != 3 {
+		t.Errorf("three scrapes looked %d and %d times", looks, sessions)
 	}
 }
 

@@ -15,21 +15,20 @@ type SecureSessions struct {
 
 // SecureSessions shows a gate, which stats looks at. It is called once.
 func (m *Metrics) SecureSessions(stats func() securesession.Stats) *SecureSessions {
-	to := promauto.With(m.registry)
-	to.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "carnet_securesession_inflight", Help: "Conversations whose user is being checked.",
-	}, func() float64 { return float64(stats().Calls) })
-	to.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "carnet_securesession_waiters", Help: "Messages that wait for a check.",
-	}, func() float64 { return float64(stats().Waiting) })
+	figures := []figure[securesession.Stats]{
+		gauge("carnet_securesession_inflight", "Conversations whose user is being checked.",
+			func(s securesession.Stats) float64 { return float64(s.Calls) }),
+		gauge("carnet_securesession_waiters", "Messages that wait for a check.",
+			func(s securesession.Stats) float64 { return float64(s.Waiting) }),
+	}
 	for state, name := range map[securesession.State]string{
 		securesession.None: "none", securesession.Allowed: "allowed", securesession.Denied: "denied", securesession.Failed: "failed",
 	} {
-		to.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "carnet_securesession_sessions", Help: "Conversations in memory, by what was found last.",
-			ConstLabels: prometheus.Labels{"state": name},
-		}, func() float64 { return float64(stats().Sessions[state]) })
+		figures = append(figures, gauge("carnet_securesession_sessions", "Conversations in memory, by what was found last.",
+			func(s securesession.Stats) float64 { return float64(s.Sessions[state]) }, "state", name))
 	}
+	show(m, stats, figures...)
+	to := promauto.With(m.registry)
 	return &SecureSessions{
 		decisions: to.NewCounterVec(prometheus.CounterOpts{
 			Name: "carnet_securesession_decisions_total", Help: "Decisions about messages, by result (allow, deny or fail), what they rest on, and the reason of a refusal.",

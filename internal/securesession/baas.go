@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/carnetproject/carnet/internal/connector"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // NewBaas returns the authorizer of type baas: the API that a connector calls. The call
@@ -90,6 +91,6 @@ func (a *Answer) output(r connector.Result) error {
 		return errState
 	}
 	var err error
-	a.Output, err = json.Marshal(members)
+	a.Output, err = wire.JSON(members)
 	return err
 }

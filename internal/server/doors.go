@@ -170,7 +170,7 @@ func (c *Core) gatewayOptions() gateway.Options {
 		Registry: c.Consumers, Used: c.Consumers.Used,
 		Internal: map[string]http.Handler{"echo": http.HandlerFunc(echo)},
 		Cache:    carnet.NewCache(cacheBytes(c.Config)), Clock: c.now, Log: c.log,
-		Trusted: c.Config.TrustedProxies, ClientAddr: httpx.ClientAddr(c.Config.TrustedProxies),
+		Trusts: httpx.Trusts(c.Config.TrustedProxies), ClientAddr: httpx.ClientAddr(c.Config.TrustedProxies),
 	}
 }
 
