@@ -42,6 +42,7 @@ func TestElement(t *testing.T) {
 	</style>`},
 		"runsNothing":   {(*stage).runsNothing, 500, 600, "", ""},
 		"queueSurvives": {(*stage).queueSurvives, 500, 600, "", ""},
+		"staysInPlace":  {(*stage).staysInPlace, 500, 600, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) { // one after the other: only the tab in front is seen
 			scene.play(newStage(t, ctx, scene.width, scene.height, scene.attributes, scene.head))

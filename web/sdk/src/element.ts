@@ -39,7 +39,6 @@ export class CarnetChat extends HTMLElement {
   readonly #status = h("div", { class: "status", part: "status" });
   readonly #privacy = h("div", { class: "privacy", part: "privacy", hidden: "" });
   readonly #seal = h("div", { class: "seal", part: "seal", role: "img", hidden: "" });
-  readonly #banner = new Banner(() => this.#retry());
   readonly #transcript = new Transcript({
     earlier: () => void this.#earlier(),
     pick: (body) => void this.#send(body),
@@ -47,6 +46,7 @@ export class CarnetChat extends HTMLElement {
     resend: (id) => this.#connection?.resend(id),
     seen: (seq) => this.#connection?.read(seq),
   });
+  readonly #banner = new Banner(() => this.#retry(), (e) => this.#transcript.leave(e));
   readonly #composer = new Composer({
     send: (text) => this.#send({ text }),
     typing: () => this.#connection?.typing(),
@@ -137,6 +137,7 @@ export class CarnetChat extends HTMLElement {
   disconnectedCallback(): void {
     document.removeEventListener("visibilitychange", this.#look);
     this.#stop();
+    this.#banner.hide();
   }
 
   attributeChangedCallback(name: string, before: string | null, now: string | null): void {
@@ -180,6 +181,8 @@ export class CarnetChat extends HTMLElement {
     const c = this.#connection;
     this.#connection = undefined;
     c?.close();
+    this.#transcript.clear();
+    this.#become({ name: "connecting" });
   }
 
   #start(): void {
@@ -189,7 +192,6 @@ export class CarnetChat extends HTMLElement {
     const tabs = this.getAttribute("tabs") === "shared" ? "shared" : "own";
     if (!bot || !assertion) return;
     const encryption = this.#encryption ?? pinFrom(this.getAttribute("bot-key"));
-    this.#transcript.clear();
     this.#transcript.encrypted = this.#sealed = encryption !== undefined;
     try {
       this.#connection = connect({

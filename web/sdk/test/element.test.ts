@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CarnetChat, CarnetError } from "../src/element.ts";
 import { pass, settle } from "./bench.ts";
 import type { FakeServer } from "./fakeServer.ts";
-import { begin, end, Page, page } from "./page.ts";
+import { begin, end, Page, page, scroll } from "./page.ts";
 
 let server: FakeServer;
 /** What history answers with; undefined for a fault. */
@@ -267,7 +267,7 @@ describe("reading", () => {
     hidden.mockReturnValue("visible");
     document.dispatchEvent(new Event("visibilitychange"));
     expect(server.heard("read").at(-1)).toEqual({ type: "read", seq: 2 });
-    scroll(p, { top: 200, height: 1_000, client: 300 });
+    for (const top of [700, 200]) scroll(p, { top, height: 1_000, client: 300 });
     server.say({ text: "three" });
     expect(server.heard("read"), "the user reads further up").toHaveLength(2);
     expect(p.one(".jump").hidden).toBe(false);
@@ -276,15 +276,6 @@ describe("reading", () => {
     expect(p.one(".jump").hidden).toBe(true);
   });
 });
-
-/** Pretends a scroll position, for which happy-dom has no layout. */
-function scroll(p: Page, { top, height, client }: { top: number; height: number; client: number }): void {
-  const log = p.one(".log");
-  for (const [name, value] of Object.entries({ scrollTop: top, scrollHeight: height, clientHeight: client })) {
-    Object.defineProperty(log, name, { value, configurable: true, writable: true });
-  }
-  log.dispatchEvent(new Event("scroll"));
-}
 
 describe("the past", () => {
   const serve = (url: URL): object => {

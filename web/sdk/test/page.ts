@@ -79,3 +79,12 @@ export async function page(attributes: Record<string, string> = {}): Promise<Pag
   await settle();
   return p;
 }
+
+/** Pretends a scroll position, for which happy-dom has no layout. */
+export function scroll(p: Page, { top, height, client }: { top: number; height: number; client: number }): void {
+  const log = p.one(".log");
+  for (const [name, value] of Object.entries({ scrollTop: top, scrollHeight: height, clientHeight: client })) {
+    Object.defineProperty(log, name, { value, configurable: true, writable: true });
+  }
+  log.dispatchEvent(new Event("scroll"));
+}

@@ -20,7 +20,7 @@ afterEach(end);
 
 const soon = <T>(look: () => T | Promise<T>): Promise<T> => vi.waitFor(look, { timeout: 30_000, interval: 5 });
 const marks = (p: Page): string[] => p.all(".message").map((m) => m.querySelector(".mark")?.textContent ?? "none");
-const spoken = (p: Page): string | null => p.one("[aria-live=polite]").textContent;
+const spoken = (p: Page): string => p.all("[aria-live=polite] p").at(-1)?.textContent ?? ""; // what is said last
 
 async function page(attributes: Record<string, string> = { "bot-key": `old ${bot.kid}`, label: "Help desk" }): Promise<Page> {
   const p = new Page(attributes);

@@ -14,7 +14,7 @@ afterEach(end);
 
 const secure = (state: string, more: Frame = {}): void => server.socket.tell({ type: "secure", state, reason: "unauthorized", ...more });
 const sent = (): unknown[] => server.heard("send").map((f) => f["id"]);
-const spoken = (p: Page): string | null => p.one("[aria-live=polite]").textContent;
+const spoken = (p: Page): string => p.all("[aria-live=polite] p").at(-1)?.textContent ?? ""; // what is said last
 const note = (p: Page): string[] => p.all(".note .words").map((e) => e.textContent);
 
 /** A page with a message that was blocked, for a reason that is shown. */

@@ -10,9 +10,12 @@ export class Banner {
   readonly element: HTMLElement;
   readonly #text = h("span");
   readonly #button = h("button", { type: "button", part: "retry" });
+  readonly #leave: (going: HTMLElement) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(retry: () => void) {
+  /** leave is called before the button goes, which may have the focus. */
+  constructor(retry: () => void, leave: (going: HTMLElement) => void) {
+    this.#leave = leave;
     // A live region is there before it has something to say.
     this.element = h("div", { class: "banner", part: "banner", role: "status" });
     this.#button.addEventListener("click", retry);
@@ -20,9 +23,12 @@ export class Banner {
 
   show(state: State, language: Language): void {
     if (state.name === "connecting") return; // what there is to say is true until it is open
-    this.#text.textContent = trouble(state, language);
-    this.#button.textContent = language.say(state.name === "closed" ? "reconnect" : "now");
-    if (this.#text.textContent === "") this.#hide();
+    const words = trouble(state, language);
+    if (words !== this.#text.textContent) { // what is told anew is read out anew
+      this.#text.textContent = words;
+      this.#button.textContent = language.say(state.name === "closed" ? "reconnect" : "now");
+    }
+    if (words === "") this.hide();
     else if (state.name === "waiting") this.#timer ??= setTimeout(() => this.#reveal(), PATIENCE);
     else this.#reveal();
   }
@@ -31,9 +37,10 @@ export class Banner {
     if (!this.#text.isConnected) this.element.replaceChildren(this.#text, this.#button);
   }
 
-  #hide(): void {
+  hide(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#leave(this.element);
     this.element.replaceChildren();
   }
 }

@@ -41,13 +41,12 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .seal { flex: none; display: grid; color: var(--_danger); }
 .seal[part~=seal-secured] { color: light-dark(#1d7d5e, #4fcf9f); }
 .title { font-weight: 650; line-height: 1.25; overflow-wrap: anywhere; }
-.status { display: flex; align-items: center; gap: .375rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
+.status, .privacy { display: flex; align-items: center; gap: .375rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
 .status::before { content: ""; inline-size: .5rem; block-size: .5rem; border-radius: 50%; background: var(--_muted); opacity: .6; }
 [data-state=open] .status::before { background: light-dark(#23936f, #4fcf9f); opacity: 1; }
-[data-state=waiting] .status::before, [data-state=locked] .status::before, [data-state=closed] .status::before { background: var(--_danger); opacity: 1; }
+:is([data-state=waiting], [data-state=locked], [data-state=closed]) .status::before { background: var(--_danger); opacity: 1; }
 
 .standing { display: flex; flex-wrap: wrap; gap: 0 .75rem; }
-.privacy { display: flex; align-items: center; gap: .25rem; font-size: .8125rem; line-height: 1.3; color: var(--_muted); }
 [data-state=closed] .privacy { color: var(--_danger); }
 .privacy svg, .mark svg { flex: none; inline-size: .875rem; block-size: .875rem; }
 
@@ -56,11 +55,12 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .banner button:hover { background: color-mix(in oklab, var(--_danger) 12%, transparent); }
 
 .transcript { position: relative; flex: 1; min-block-size: 0; display: flex; }
-.log { flex: 1; overflow-y: auto; overscroll-behavior: contain; overflow-anchor: none; padding: 1rem 1.125rem 1.25rem; display: flex; flex-direction: column; scrollbar-width: thin; scrollbar-color: var(--_line) transparent; }
+.log { position: relative; flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: 1rem 1.125rem 1.25rem; display: flex; flex-direction: column; scrollbar-width: thin; scrollbar-color: var(--_line) transparent; }
 .log:focus-visible { outline-offset: -3px; }
 .list { display: flex; flex-direction: column; margin-block-start: auto; }
 .log > .empty:not([hidden]) + .list { margin-block-start: 0; }
-.earlier { align-self: center; font-size: .8125rem; font-weight: 600; color: var(--_accent); padding: .375rem .875rem; border-radius: 1rem; }
+.earlier, .jump { font-size: .8125rem; font-weight: 600; color: var(--_accent); }
+.earlier { align-self: center; padding: .375rem .875rem; border-radius: 1rem; }
 .earlier:hover { background: color-mix(in oklab, var(--_accent) 10%, transparent); }
 .empty { margin-block: auto; display: grid; justify-items: center; gap: .875rem; color: var(--_muted); animation: appear .3s .4s both; }
 .empty .avatar { inline-size: 3.5rem; block-size: 3.5rem; font-size: 1.5rem; }
@@ -73,22 +73,24 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .message + .message > .day { margin-block-start: 1.25rem; }
 .text { max-inline-size: min(85%, 34rem); padding: .5625rem .9375rem; border-radius: var(--_radius); white-space: pre-wrap; overflow-wrap: anywhere; background: var(--_bubble); }
 .text strong { font-weight: 680; }
-.text a { color: var(--_accent); text-underline-offset: .15em; }
-.text code { font: .9em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: color-mix(in oklab, var(--_text) 8%, transparent); padding: .0625em .3125em; border-radius: .3125rem; }
-.text pre { margin-block: .5rem; padding: .625rem .75rem; border-radius: .625rem; white-space: pre-wrap; background: color-mix(in oklab, var(--_text) 8%, transparent); }
+.text a { color: var(--_accent); text-underline-offset: .15em; unicode-bidi: plaintext; }
+.text :is(code, pre) { direction: ltr; unicode-bidi: isolate; background: color-mix(in oklab, var(--_text) 8%, transparent); }
+.text code { font: .9em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; padding: .0625em .3125em; border-radius: .3125rem; }
+.text pre { margin-block: .5rem; padding: .625rem .75rem; border-radius: .625rem; white-space: pre-wrap; }
 .text pre code { padding: 0; background: none; }
-.text ul, .text ol { margin-block: .25rem; padding-inline-start: 1.375rem; white-space: normal; }
+.text :is(ul, ol) { margin-block: .25rem; padding-inline-start: 1.375rem; white-space: normal; }
 .text li { white-space: pre-wrap; padding-block: .0625rem; }
 .text li::marker { color: var(--_muted); }
 .words > :first-child:is(ul, ol, pre) { margin-block-start: 0; }
 .words > :last-child:is(ul, ol, pre) { margin-block-end: 0; }
-.extras:empty { display: none; }
+.extras:empty, .mark:empty, .wait:empty { display: none; }
 .extras { max-inline-size: min(85%, 34rem); display: grid; gap: .375rem; justify-items: start; padding-block: .375rem .25rem; }
 .text[hidden] + .extras { padding-block-start: 0; }
 .extras img { display: block; max-inline-size: 100%; max-block-size: 20rem; border-radius: var(--_radius); background: var(--_bubble); color: var(--_muted); font-size: .875rem; }
 .buttons { display: flex; flex-wrap: wrap; gap: .375rem; }
-.button { display: inline-block; padding: .4375rem .9375rem; border-radius: .75rem; border: 1.5px solid color-mix(in oklab, var(--_accent) 65%, transparent); color: var(--_accent); background: var(--_surface); font-size: .9375rem; font-weight: 600; line-height: 1.4; text-decoration: none; overflow-wrap: anywhere; }
-.button:hover { background: color-mix(in oklab, var(--_accent) 10%, var(--_surface)); }
+.button, .replies button { padding: .4375rem .9375rem; border: 1.5px solid color-mix(in oklab, var(--_accent) 65%, transparent); color: var(--_accent); background: var(--_surface); font-size: .9375rem; overflow-wrap: anywhere; }
+.button { display: inline-block; border-radius: .75rem; font-weight: 600; line-height: 1.4; text-decoration: none; }
+.button:hover, .replies button:hover { background: color-mix(in oklab, var(--_accent) 10%, var(--_surface)); }
 .bot.last .text { border-end-start-radius: .375rem; }
 .user .text { background: var(--_own); color: var(--_on-own); transition: opacity .2s; }
 .user.last .text { border-end-end-radius: .375rem; }
@@ -97,9 +99,8 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 [data-state=partial] .words::after { content: ""; display: inline-block; inline-size: .5rem; block-size: 1em; margin-inline-start: .125rem; vertical-align: text-bottom; border-radius: .125rem; background: var(--_muted); animation: blink 1s infinite steps(2, jump-none); }
 [data-state=failed] .text { background: none; color: var(--_text); box-shadow: inset 0 0 0 1.5px var(--_danger); }
 [data-state=blocked] .text { background: none; color: var(--_text); outline: 1.5px dashed var(--_muted); outline-offset: -1.5px; }
-.mark:empty { display: none; }
 .mark { display: flex; align-items: center; gap: .25rem; font-size: .75rem; line-height: 1.4; color: var(--_muted); padding: .25rem .25rem 0; }
-[data-seal=elsewhere] .mark, [data-seal=broken] .mark { font-size: .875rem; max-inline-size: min(85%, 34rem); padding: .5rem .875rem; border-radius: var(--_radius); border: 1.5px dashed var(--_line); }
+:is([data-seal=elsewhere], [data-seal=broken]) .mark { font-size: .875rem; max-inline-size: min(85%, 34rem); padding: .5rem .875rem; border-radius: var(--_radius); border: 1.5px dashed var(--_line); }
 [data-seal=broken] .mark { color: var(--_danger); border-color: currentColor; }
 .system .mark { padding: 0; }
 .meta { font-size: .75rem; line-height: 1.4; color: var(--_muted); padding: .25rem .25rem 0; font-variant-numeric: tabular-nums; }
@@ -116,7 +117,6 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .note .extras { max-inline-size: 100%; justify-items: center; padding-block-end: 0; }
 .note .buttons { justify-content: center; }
 .wait { font-size: .8125rem; color: var(--_muted); font-variant-numeric: tabular-nums; }
-.wait:empty { display: none; }
 
 .dots { align-self: flex-start; display: flex; gap: .3125rem; margin-block-start: .75rem; padding: .875rem 1rem; border-radius: var(--_radius); border-end-start-radius: .375rem; background: var(--_bubble); }
 .dots i { inline-size: .4375rem; block-size: .4375rem; border-radius: 50%; background: var(--_muted); animation: breathe 1.2s infinite ease-in-out; }
@@ -124,9 +124,8 @@ header { display: flex; align-items: center; gap: .75rem; padding: .875rem 1.125
 .dots i:nth-child(3) { animation-delay: .32s; }
 
 .replies:not(:empty) { display: flex; flex-wrap: wrap; gap: .5rem; padding-block-start: .75rem; }
-.replies button { padding: .4375rem .9375rem; border-radius: 1.25rem; border: 1.5px solid color-mix(in oklab, var(--_accent) 65%, transparent); color: var(--_accent); font-size: .9375rem; font-weight: 550; background: var(--_surface); }
-.replies button:hover { background: color-mix(in oklab, var(--_accent) 10%, var(--_surface)); }
-.jump { position: absolute; inset-block-end: .75rem; inset-inline: 0; margin-inline: auto; inline-size: max-content; display: flex; align-items: center; gap: .375rem; padding: .4375rem .875rem; border-radius: 1.25rem; font-size: .8125rem; font-weight: 600; background: var(--_surface); color: var(--_accent); border: 1px solid var(--_line); box-shadow: 0 4px 16px rgb(0 0 0 / .14); }
+.replies button { border-radius: 1.25rem; font-weight: 550; }
+.jump { position: absolute; inset-block-end: .75rem; inset-inline: 0; margin-inline: auto; inline-size: max-content; display: flex; align-items: center; gap: .375rem; padding: .4375rem .875rem; border-radius: 1.25rem; background: var(--_surface); border: 1px solid var(--_line); box-shadow: 0 4px 16px rgb(0 0 0 / .14); }
 .jump svg { inline-size: 1rem; block-size: 1rem; }
 
 .composer { padding: .75rem; background: var(--_surface); border-block-start: 1px solid var(--_line); }

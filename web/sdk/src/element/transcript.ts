@@ -11,6 +11,9 @@ import { Language } from "./words.ts";
 /** So near the end, in pixels, new messages are followed. */
 const NEAR = 80;
 
+/** What is announced so close after another, in milliseconds, does not take its place: nobody has heard it yet. */
+const ANNOUNCED_FOR = 1_000;
+
 /** How long dots stay without news, in milliseconds. */
 const TYPING_FOR = 6_000;
 
@@ -51,6 +54,9 @@ export class Transcript {
   readonly #growing = new Map<string, Bubble>(); // answers being written
   #seq = 0;
   #following = true;
+  #top = 0; // of what is shown of the log, in pixels
+  #announced = 0; // in Date.now's milliseconds
+  #today = 0; // as the days are named, of the month
   #encrypted = false;
   #typing: ReturnType<typeof setTimeout> | undefined;
   #stuck: ReturnType<typeof setTimeout> | undefined; // the answers that are being written
@@ -93,6 +99,7 @@ export class Transcript {
     this.more = false;
     this.#note.hide();
     this.#stopTyping();
+    this.#toEnd("instant");
   }
 
   /** Whether messages should be encrypted: those that are not are marked. */
@@ -101,6 +108,7 @@ export class Transcript {
   }
 
   set more(more: boolean) {
+    if (!more) this.leave(this.#earlier);
     this.#earlier.hidden = !more;
   }
 
@@ -115,7 +123,7 @@ export class Transcript {
     });
     this.#stored.unshift(...older);
     this.#list.prepend(...older.map((b) => b.element));
-    this.#arrange(0, older.length + 1);
+    this.#arrange(0);
     const newest = messages.at(-1);
     if (newest && newest.seq > this.#seq) {
       this.#seq = newest.seq;
@@ -158,7 +166,7 @@ export class Transcript {
     if (blocked) this.block(id, blocked);
     this.#list.append(bubble.element);
     this.#arrange(this.#stored.length);
-    this.#replies.replaceChildren();
+    this.#suggest();
     this.#greet();
     this.#toEnd("smooth");
   }
@@ -174,6 +182,7 @@ export class Transcript {
     waiting.bubble.failed(words, () => {
       if (!this.#handlers.again(waiting.body)) return;
       this.#waiting.delete(id);
+      this.leave(waiting.bubble.element);
       waiting.bubble.element.remove();
     });
     this.#announce(words);
@@ -186,7 +195,7 @@ export class Transcript {
     if (!bubble) return;
     const words = this.#language.say(code === "bot_not_running" ? "stopped" : "blocked", { name: this.#name });
     bubble.blocked(words, () => {
-      this.log.focus({ preventScroll: true }); // the button goes
+      this.leave(bubble.element); // the button goes
       this.#handlers.resend(id);
     });
     this.#announce(words);
@@ -200,6 +209,7 @@ export class Transcript {
 
   /** Shows what a check of the session has found, unless all is well: nothing of that is stored. */
   check({ state, message, retryAfter = 0 }: Secure): void {
+    this.leave(this.#note.element);
     if (state === "secured") return this.#note.hide();
     const words = this.#language.say(state === "locked" ? "signIn" : "unchecked");
     const bubble = this.#bubble("system", new Date());
@@ -240,7 +250,7 @@ export class Transcript {
     clearTimeout(this.#typing);
     this.#dots.hidden = false;
     this.#typing = setTimeout(() => this.#stopTyping(), TYPING_FOR);
-    this.#moved();
+    if (this.#following) this.#toEnd("smooth"); // who reads further up has no new message for that
   }
 
   #stopTyping(): void {
@@ -254,7 +264,10 @@ export class Transcript {
   }
 
   #announce(text: string): void {
-    this.#announcer.replaceChildren(h("p", {}, text));
+    const now = Date.now();
+    if (now - this.#announced > ANNOUNCED_FOR) this.#announcer.replaceChildren();
+    this.#announced = now;
+    this.#announcer.append(h("p", {}, text));
   }
 
   #nameOf(from: From): string {
@@ -272,21 +285,30 @@ export class Transcript {
     });
   }
 
-  /** Shows days and groups anew, of the messages from one to another and what follows them. */
-  #arrange(from: number, to = Infinity): void {
+  /** Shows days and groups anew, of the messages from one on. */
+  #arrange(from: number): void {
+    const today = new Date().getDate();
+    if (today !== this.#today) from = 0; // what was today is yesterday
+    this.#today = today;
     const all = [...this.#stored, ...[...this.#waiting.values()].map((w) => w.bubble)];
-    all.slice(from, to + 1).forEach((b, i) => b.follow(all[from + i - 1]));
+    all.forEach((b, i) => i < from || b.follow(all[i - 1]));
     all.at(-1)?.element.classList.add("last");
   }
 
-  /** Offers the replies that the newest message suggests. */
-  #suggest(m: Message): void {
-    const replies = m.from === "bot" ? contentOf(m.body).replies : [];
+  /** Offers the replies that the newest message suggests, if it has its place. */
+  #suggest(m?: Message): void {
+    this.leave(this.#replies);
+    const replies = m?.from === "bot" ? contentOf(m.body).replies : [];
     this.#replies.replaceChildren(...replies.map((reply: Choice) => {
       const button = h("button", { type: "button", part: "reply", dir: "auto" }, reply.title);
       button.addEventListener("click", () => this.#handlers.pick(bodyOf(reply)));
       return button;
     }));
+  }
+
+  /** Takes the focus from where it is about to be lost: the page would have it, far away. */
+  leave(going: HTMLElement): void {
+    if (going.contains((going.getRootNode() as ShadowRoot).activeElement)) this.log.focus({ preventScroll: true });
   }
 
   #greet(): void {
@@ -302,7 +324,7 @@ export class Transcript {
 
   #toEnd(behavior: ScrollBehavior): void {
     this.#following = true;
-    this.#jump.hidden = true;
+    this.#unjump();
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.log.scrollTo({ top: this.log.scrollHeight, behavior: still ? "instant" : behavior });
     this.look();
@@ -311,15 +333,23 @@ export class Transcript {
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
     const atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
-    if (atEnd) this.#jump.hidden = true;
-    this.#following = atEnd;
+    if (atEnd) this.#unjump();
+    this.#following = atEnd || this.#following && scrollTop >= this.#top; // on its way down, it has not left the end
+    this.#top = scrollTop;
     this.look();
     if (scrollTop < NEAR && !atEnd && !this.#earlier.hidden) this.#handlers.earlier();
   }
 
-  /** Tells how far the user has seen, if the user can. */
+  #unjump(): void {
+    this.leave(this.#jump);
+    this.#jump.hidden = true;
+  }
+
+  /** Tells how far the user has seen, if the user can: a page may show its chat on demand. */
   look(): void {
-    if (this.#following && this.#seq > 0 && document.visibilityState === "visible") this.#handlers.seen(this.#seq);
+    if (this.#following && this.#seq > 0 && document.visibilityState === "visible" && this.log.checkVisibility()) {
+      this.#handlers.seen(this.#seq);
+    }
   }
 }
 
