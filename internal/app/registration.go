@@ -13,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 const (
@@ -119,7 +120,7 @@ func validateScopes(field string, scopes []string, bad func(field, format string
 		bad(field, "may be %d at most", maxScopes)
 	}
 	for i, s := range scopes {
-		if !scopeToken(s) {
+		if !wire.ScopeToken(s) || len(s) > maxScope {
 			bad(fmt.Sprintf("%s[%d]", field, i), `%q must be 1 to %d printable ASCII characters without blank, " and \`, s, maxScope)
 		}
 	}
@@ -204,12 +205,5 @@ func exactOrigin(o string) bool {
 func cookieName(s string) bool {
 	return s != "" && len(s) <= maxCookieName && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-// scopeToken is RFC 6749 §3.3.
-func scopeToken(s string) bool {
-	return s != "" && len(s) <= maxScope && !strings.ContainsFunc(s, func(r rune) bool {
-		return r < 0x21 || r > 0x7e || r == '"' || r == '\\'
 	})
 }

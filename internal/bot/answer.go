@@ -9,6 +9,8 @@ import (
 	"mime"
 	"strings"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // wireAnswer is what a webhook answers, or a part of it that a stream brings.
@@ -134,7 +136,7 @@ func mergeMembers(a, b json.RawMessage) (json.RawMessage, error) {
 			all[name] = value
 		}
 	}
-	return json.Marshal(all)
+	return wire.JSON(all)
 }
 
 // bodyOf is the body of a message: its member body, or else the message itself, which

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -93,26 +92,13 @@ func refused(resp *http.Response) error {
 	e := &CallError{Err: fmt.Errorf("the bot answers %d", resp.StatusCode)}
 	switch {
 	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode == http.StatusTooManyRequests:
-		e.After = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		e.After = egress.RetryAfter(resp.Header, time.Now())
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		e.Final, e.Err = true, fmt.Errorf("the bot answers %d: redirects are not followed", resp.StatusCode)
 	default:
 		e.Final = true
 	}
 	return e
-}
-
-// retryAfter reads the header, in seconds or as a date (RFC 9110 section 10.2.3); zero
-// if it is neither.
-func retryAfter(text string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(n) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
 }
 
 // capped is an answer up to maxAnswer. What is longer fails for good.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // deltaEvery is how often a reply's growth is told at most: what comes sooner is told
@@ -52,11 +54,6 @@ func (d *draft) end(body json.RawMessage) (Reply, bool) {
 
 // textBody is {"text":…}.
 func textBody(s string) json.RawMessage {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(text{Text: s}); err != nil {
-		return json.RawMessage(`{"text":""}`) // a string always encodes
-	}
-	return json.RawMessage(strings.TrimSuffix(b.String(), "\n"))
+	body, _ := wire.JSON(text{Text: s}) // a string always encodes
+	return body
 }

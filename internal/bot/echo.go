@@ -2,8 +2,9 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Echo is a bot that says what it hears.
@@ -31,7 +32,7 @@ type text struct {
 
 // say is an answer of one message.
 func say(t text) (Answer, error) {
-	body, err := json.Marshal(t)
+	body, err := wire.JSON(t)
 	if err != nil {
 		return Answer{}, fmt.Errorf("write reply: %w", err)
 	}

@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // WebhookConfig requires Endpoint.URL and Secrets.
@@ -118,11 +118,8 @@ var types = map[Kind]string{
 	Message: "message.created", Welcome: "session.started", Offline: "user.offline", Ended: "session.ended",
 }
 
-// timeFormat is RFC 3339 with milliseconds, in UTC.
-const timeFormat = "2006-01-02T15:04:05.000Z"
-
 func envelopeOf(t Turn) ([]byte, error) {
-	at := t.At.UTC().Format(timeFormat)
+	at := wire.Time(t.At)
 	e := envelope{
 		Type: types[t.Kind], Timestamp: at,
 		Data: envelopeData{Bot: t.Bot, Conversation: t.Conversation, User: envelopeUser{t.User.Issuer, t.User.Subject}, Context: t.Context},
@@ -133,11 +130,9 @@ func envelopeOf(t Turn) ([]byte, error) {
 	if t.Kind == Message {
 		e.Data.Message = &envelopeMessage{t.Seq, t.MessageID, t.Body, at}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil {
+	call, err := wire.JSON(e)
+	if err != nil {
 		return nil, &CallError{Final: true, Err: fmt.Errorf("write call: %w", err)}
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return call, nil
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -364,16 +363,17 @@ func TestNewWebhookRefused(t *testing.T) {
 	}
 }
 
-func TestRetryAfterDate(t *testing.T) {
+// TestAnswerTakesNoMoreRoom: a context is as long as it was sent, which bounds are for.
+func TestAnswerTakesNoMoreRoom(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Duration{
-		"Mon, 01 Jun 2026 12:00:30 GMT": 30 * time.Second, "0": 0, "12": 12 * time.Second, "1.5": 0, "soon": 0,
-		strconv.Itoa(1 << 40): 0,
-	} {
-		if got := retryAfter(text, now); got != want {
-			t.Errorf("retryAfter(%q) = %v, want %v", text, got, want)
-		}
+	const context = `{"html":"<p>&</p>","plan":"gold"}`
+	a, err := readAnswer("application/json", strings.NewReader(`{"messages":[],"context":`+context+`}`), func(Delta) {})
+	if err != nil || string(a.Context) != context {
+		t.Errorf("context %s, %v; want %s", a.Context, err, context)
+	}
+	said, err := say(text{Text: "<&>"})
+	if err != nil || string(said.Replies[0].Body) != `{"text":"<&>"}` {
+		t.Errorf("said %s, %v", said.Replies[0].Body, err)
 	}
 }
 

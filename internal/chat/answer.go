@@ -78,12 +78,7 @@ func (e *Engine) Typing(ctx context.Context, t bot.Turn) {
 
 // hint tells all sessions of a conversation what is not stored.
 func (e *Engine) hint(ctx context.Context, id ID, ev event) {
-	if r := e.room(id); r != nil {
-		r.mu.Lock()
-		r.hint(ev)
-		r.mu.Unlock()
-	}
-	e.publish(ctx, id, ev)
+	e.tell(ctx, id, func(r *room) { r.hint(ev) }, ev)
 }
 
 // finished tells of what the commit that ended a turn has added.
@@ -94,14 +89,18 @@ func (e *Engine) finished(ctx context.Context, t bot.Turn, ms []Message, ended b
 	if err != nil || !ended || len(ms) == 0 {
 		return err
 	}
-	id := ID(t.Conversation)
+	e.tell(ctx, ID(t.Conversation), func(r *room) { r.deliver(ms) }, said(ms))
+	return nil
+}
+
+// tell has the room of a conversation know what was done, and then the other nodes.
+func (e *Engine) tell(ctx context.Context, id ID, f func(*room), ev event) {
 	if r := e.room(id); r != nil {
 		r.mu.Lock()
-		r.deliver(ms)
+		f(r)
 		r.mu.Unlock()
 	}
-	e.publish(ctx, id, said(ms))
-	return nil
+	e.publish(ctx, id, ev)
 }
 
 // room is nil if the conversation has no session on this node.

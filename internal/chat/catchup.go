@@ -30,7 +30,7 @@ func (r *room) readPage(ctx context.Context) (more bool) {
 		r.mu.Unlock()
 		return false
 	}
-	after, known, most := s.last, r.known, min(pageSize, max(1, s.sink.Free()))
+	after, known, stored, most := s.last, r.known, r.stored, min(pageSize, max(1, s.sink.Free()))
 	r.mu.Unlock()
 
 	page, err := r.engine.c.Store.MessagesAfter(ctx, r.id, after, most)
@@ -45,12 +45,15 @@ func (r *room) readPage(ctx context.Context) (more bool) {
 	if len(page) > 0 {
 		r.known = max(r.known, page[len(page)-1].Seq)
 	} else if r.known == known {
-		r.known = after // what was said to be there is not, yet
+		r.known = max(after, stored) // what was said to be there is not, yet
 	}
 	for _, s := range r.sessions {
 		if s.ready && s.last >= after {
 			s.unsure = s.unsure && len(page) == most
 			s.takePage(page)
+			if len(page) == 0 {
+				s.last = max(s.last, stored) // what was there is gone
+			}
 		}
 	}
 	return true

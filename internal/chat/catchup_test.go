@@ -178,7 +178,6 @@ func TestReadsWhatFits(t *testing.T) {
 	})
 }
 
-// TestOnlyTheNext gives a session events in every disorder.
 // TestResumeBehindWhatIsGone resumes after a message, of which the next ones are not kept.
 func TestResumeBehindWhatIsGone(t *testing.T) {
 	t.Parallel()
@@ -212,6 +211,32 @@ func TestResumeBehindWhatIsGone(t *testing.T) {
 	}
 }
 
+// TestNothingIsKept resumes in a conversation of which no message is kept: that is seen
+// once, not at every sweep, and what is said next is heard.
+func TestNothingIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		id := fill(t, m, 5)
+		m.forget(id, 5)
+		n := start(t, m, newDirect(), func(c *Config) { c.Sweep = time.Hour })
+		s, k := n.open(t, hello)
+		k.want(t)
+		reads := m.count("after")
+		for range 3 {
+			n.sweep(t.Context())
+			synctest.Wait()
+		}
+		if got := m.count("after"); got != reads || s.Last() != 5 {
+			t.Errorf("%d reads in three sweeps, and the session is at %d, want none and 5", got-reads, s.Last())
+		}
+		grow(t, m, id, 1)
+		n.sweep(t.Context())
+		k.want(t, heardOf(6, 6)...)
+	})
+}
+
+// TestOnlyTheNext gives a session events in every disorder.
 func TestOnlyTheNext(t *testing.T) {
 	t.Parallel()
 	for name, seqs := range map[string][]int64{

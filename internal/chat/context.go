@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Author is who changes a context.
@@ -131,13 +132,11 @@ func (c *Conversation) members() (map[string]json.RawMessage, error) {
 
 // encodeMembers writes each value as it was given, so that it is no longer than that.
 func encodeMembers(members map[string]json.RawMessage) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(members); err != nil {
+	merged, err := wire.JSON(members)
+	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "merge context", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return merged, nil
 }
 
 // SetServerContext merges set, a JSON object, into the context of the conversation as

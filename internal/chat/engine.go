@@ -64,7 +64,7 @@ type Engine struct {
 	storeTrouble, busTrouble trouble
 
 	mu       sync.Mutex
-	rooms    map[ID]*room // those with a session
+	rooms    map[ID]*room // those with a session, or with work to do
 	sessions int
 	drained  chan struct{} // nil before Drain; closed when the last session has gone
 	draining atomic.Bool

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/securesession"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // maxInline is how many bytes of bodies an event carries along. Longer ones are read
@@ -64,17 +65,15 @@ func said(ms []Message) event {
 // beginning is that of the events of a node, and of no other's.
 func beginning(node string) []byte {
 	data, _ := event{Node: node}.encode() // a string always encodes
-	return bytes.TrimSuffix(data, []byte("}\n"))
+	return bytes.TrimSuffix(data, []byte("}"))
 }
 
 func (e event) encode() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // a body arrives as it was sent
-	if err := enc.Encode(e); err != nil {
+	data, err := wire.JSON(e)
+	if err != nil {
 		return nil, fmt.Errorf("write event: %w", err)
 	}
-	return b.Bytes(), nil
+	return data, nil
 }
 
 func decodeEvent(data []byte) (event, error) {

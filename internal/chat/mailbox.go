@@ -36,8 +36,10 @@ func (r *room) work() {
 	}
 }
 
-// workAll does what there is to do, one thing at a time, messages first.
+// workAll does what there is to do, one thing at a time, messages first. While there are
+// some the other nodes are not told of typing: the messages tell more.
 func (r *room) workAll(ctx context.Context) {
+	defer r.engine.vacate(r)
 	for {
 		r.mu.Lock()
 		batch, read, typing := r.next(), int64(0), r.typing
@@ -67,6 +69,12 @@ func (r *room) workAll(ctx context.Context) {
 			return // the next sweep tries again
 		}
 	}
+}
+
+func (r *room) atWork() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.working
 }
 
 // rest ends the work if no message waits.
@@ -111,10 +119,12 @@ func (r *room) commit(ctx context.Context, batch []send) {
 	for i, it := range batch {
 		drafts[i] = it.draft
 	}
+	r.mu.Lock()
+	known := r.known
+	r.mu.Unlock()
 	owes := batch[0].session.conv.Bot
 	worker := e.c.Hire(owes)
-	at := e.now()
-	ms, turn, err := r.append(ctx, drafts, at, worker.Until())
+	ms, turn, err := r.append(ctx, drafts, e.now(), worker.Until())
 	if turn != nil {
 		turn.Cause = trace.CauseOf(ctx)
 	}
@@ -128,12 +138,15 @@ func (r *room) commit(ctx context.Context, batch []send) {
 	}
 
 	ordered := slices.SortedFunc(slices.Values(ms), func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	ordered = slices.CompactFunc(ordered, func(a, b Message) bool { return a.Seq == b.Seq })
+	for _, m := range ordered {
+		if m.Seq > known { // it was not there before
+			r.with.owed.Add(1)
+		}
+	}
 	r.mu.Lock()
 	for i, it := range batch {
 		it.session.ack(ms[i])
-		if ms[i].At.Equal(at) { // it was not there before
-			r.with.owed.Add(1)
-		}
 	}
 	r.deliver(ordered)
 	r.mu.Unlock()

@@ -313,3 +313,70 @@ func TestSlowGate(t *testing.T) {
 		k.want(t, "ack slow 2", "message 2 user slow", "ack b 3", "message 3 user b")
 	})
 }
+
+// TestWhoComesBackFindsTheMailbox has a page reconnect while what it said before is still
+// decided on: it hears of that at once, and what it says next comes after.
+func TestWhoComesBackFindsTheMailbox(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, b, g := newMemory(), newDirect(), newSentry()
+		n := start(t, m, b, guarded(g))
+		s, _ := n.open(t, hello)
+		s.Send("a", body("x"))
+		synctest.Wait()
+		s.Close()
+		back, k := n.open(t, hello)
+		back.Send("b", body("x"))
+		synctest.Wait()
+		g.answer(nil, "a")
+		k.want(t, "message 1 user a")
+		g.answer(nil, "b")
+		k.want(t, "ack b 2", "message 2 user b")
+		back.Send("c", body("x"))
+		synctest.Wait()
+		back.Close()
+		if len(n.rooms) != 1 || b.subscriptions() != 1 {
+			t.Errorf("%d rooms and %d subscriptions while a message is decided on, want 1", len(n.rooms), b.subscriptions())
+		}
+		g.answer(nil, "c")
+		synctest.Wait()
+		if len(n.rooms) != 0 || b.subscriptions() != 0 {
+			t.Errorf("%d rooms and %d subscriptions are left", len(n.rooms), b.subscriptions())
+		}
+		if diff := cmp.Diff([]string{"a", "b", "c"}, m.ids(s.Conversation().ID)); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestDoublesOweNothing sends messages again at the moment of their commit, and two in one
+// batch: the bot owes one answer to each.
+func TestDoublesOweNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		n := start(t, m, newDirect())
+		s, k := n.open(t, hello)
+		tab, _ := n.open(t, hello)
+		owed := func(want int64) {
+			t.Helper()
+			synctest.Wait()
+			if got := n.party(echo).owed.Load(); got != want {
+				t.Errorf("%d turns are owed, want %d", got, want)
+			}
+		}
+		owed(1) // the welcome
+		s.Send("a", body("x"))
+		owed(2)
+		tab.Send("a", body("x"))
+		owed(2)
+		release := held(m)
+		s.Send("b", body("x"))
+		synctest.Wait()
+		s.Send("c", body("x"))
+		tab.Send("c", body("x"))
+		release()
+		owed(4)
+		k.want(t, "ack a 1", "message 1 user a", "ack b 2", "message 2 user b", "ack c 3", "message 3 user c")
+	})
+}

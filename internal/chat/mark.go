@@ -17,12 +17,7 @@ func (e *Engine) MarkRead(ctx context.Context, u User, id ID, seq int64) error {
 	if err != nil {
 		return err
 	}
-	if r := e.room(id); r != nil {
-		r.mu.Lock()
-		r.wasRead(seq)
-		r.mu.Unlock()
-	}
-	e.publish(ctx, id, event{Read: seq})
+	e.tell(ctx, id, func(r *room) { r.wasRead(seq) }, event{Read: seq})
 	return nil
 }
 

@@ -16,12 +16,7 @@ func (e *Engine) Merge(ctx context.Context, from, to User) error {
 		return err
 	}
 	for id, moves := range moved {
-		if r := e.room(id); r != nil {
-			r.mu.Lock()
-			r.move(moves)
-			r.mu.Unlock()
-		}
-		e.publish(ctx, id, event{Moves: moves})
+		e.tell(ctx, id, func(r *room) { r.move(moves) }, event{Moves: moves})
 	}
 	return nil
 }

@@ -64,11 +64,6 @@ func (e *Engine) Push(ctx context.Context, of bot.ID, to ID, id string, body jso
 	if ms[0].From != FromBot {
 		return Message{}, &fault.Error{Kind: fault.Conflict, Field: "id", Msg: "is that of another's message"}
 	}
-	if r := e.room(to); r != nil {
-		r.mu.Lock()
-		r.deliver(ms)
-		r.mu.Unlock()
-	}
-	e.publish(ctx, to, said(ms))
+	e.tell(ctx, to, func(r *room) { r.deliver(ms) }, said(ms))
 	return ms[0], nil
 }

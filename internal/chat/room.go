@@ -11,7 +11,7 @@ import (
 
 // room is what the sessions of one conversation share on this node.
 type room struct {
-	engine *Engine
+	engine *Engine // whose lock is taken before the room's
 	id     ID
 	with   *party
 	began  time.Time // the conversation
@@ -22,6 +22,7 @@ type room struct {
 	mu       sync.Mutex
 	sessions []*Session
 	known    int64 // the newest message that there is, as far as the room has heard
+	stored   int64 // that one as the store itself has said, which may be gone by its age
 	moves    int64 // see Conversation.Moves, likewise
 	reading  bool  // whether it reads from the store what sessions lack
 
@@ -116,6 +117,7 @@ func (r *room) saw(s Stand) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.move(s.Moves)
+	r.stored = max(r.stored, s.Last)
 	r.known = max(r.known, s.Last)
 	r.catchUp()
 	r.work()

@@ -58,6 +58,7 @@ func (e *Engine) attach(c Conversation, after int64, sink Sink) (*Session, error
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.stored = max(r.stored, c.LastSeq)
 	r.known = max(r.known, c.LastSeq)
 	r.move(c.Moves)
 	r.read = max(r.read, c.ReadSeq)
@@ -214,13 +215,21 @@ func (s *Session) Close() {
 func (e *Engine) detach(r *room) {
 	e.mu.Lock()
 	r.refs--
-	last := r.refs == 0
-	if last {
-		delete(e.rooms, r.id)
-	}
 	e.sessions--
 	if e.drained != nil && e.sessions == 0 {
 		close(e.drained)
+	}
+	e.mu.Unlock()
+	e.vacate(r)
+}
+
+// vacate closes a room that nobody is in and that has nothing to do. While its mailbox
+// works, who comes back finds it: a conversation has one mailbox of a node at a time.
+func (e *Engine) vacate(r *room) {
+	e.mu.Lock()
+	last := r.refs == 0 && e.rooms[r.id] == r && !r.atWork()
+	if last {
+		delete(e.rooms, r.id)
 	}
 	e.mu.Unlock()
 	if last && r.leave != nil {

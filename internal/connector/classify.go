@@ -26,7 +26,7 @@ func judge(resp *http.Response, now time.Time) *Error {
 	}
 	e := &Error{Code: HTTPError, Message: fmt.Sprintf("the API answers %d", status)}
 	if e.Temporary = status >= 400 && !Refusal(status); e.Temporary {
-		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
+		e.RetryAfter = min(egress.RetryAfter(resp.Header, now), maxRetryAfter)
 	}
 	return e
 }

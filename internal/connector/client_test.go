@@ -23,9 +23,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/carnetproject/carnet/internal/egress"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // vault holds secrets. Fresh ones take the place of stale ones once they are asked for.
@@ -192,7 +194,7 @@ func TestExecuteWithoutMapping(t *testing.T) {
 		}
 		in.Body = true
 		r := c.Execute(t.Context(), in)
-		if got, _ := encode(r.Response); r.Err != nil || string(got) != want {
+		if got, _ := wire.JSON(r.Response); r.Err != nil || string(got) != want {
 			t.Errorf("%s: %s, %v, want %s", text, got, r.Err, want)
 		}
 	}
@@ -781,14 +783,25 @@ func TestMaxAge(t *testing.T) {
 			t.Errorf("maxAge(%q) = %v, want %v", text, got, want)
 		}
 	}
-	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	got := map[string]time.Duration{}
-	for _, text := range []string{"", "5", "3600", "x", "-1", "Mon, 01 Jun 2026 12:00:30 GMT", "Mon, 01 Jun 2020 12:00:30 GMT"} {
-		got[text] = retryAfter(text, now)
-	}
-	want := map[string]time.Duration{"": 0, "5": 5 * time.Second, "3600": time.Minute, "x": 0, "-1": 0, "Mon, 01 Jun 2026 12:00:30 GMT": 30 * time.Second, "Mon, 01 Jun 2020 12:00:30 GMT": 0}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("retryAfter (-want +got):\n%s", diff)
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]*Error{
+		200: nil, 204: nil,
+		100: {Code: HTTPError},
+		302: {Code: RedirectRefused},
+		400: {Code: HTTPError}, 404: {Code: HTTPError},
+		408: {Code: HTTPError, Temporary: true, RetryAfter: time.Minute},
+		425: {Code: HTTPError, Temporary: true, RetryAfter: time.Minute},
+		429: {Code: HTTPError, Temporary: true, RetryAfter: time.Minute},
+		500: {Code: HTTPError, Temporary: true, RetryAfter: time.Minute},
+		600: {Code: HTTPError, Temporary: true, RetryAfter: time.Minute},
+	} {
+		got := judge(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"3600"}}}, time.Now())
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Error{}, "Message")); diff != "" {
+			t.Errorf("%d (-want +got):\n%s", status, diff)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Connector is a compiled document. It does not change, and holds no secret.
@@ -72,7 +73,7 @@ func Parse(doc []byte, opts Options) (*Connector, []Warning, error) {
 	if err := k.err(); err != nil {
 		return nil, nil, err
 	}
-	canonical, err := encode(v)
+	canonical, err := wire.JSON(v)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // mapping is an entry of a document's RequestMapping: a value of the input, and where it
@@ -198,7 +199,7 @@ func convert(v any, as string) (any, error) {
 		}
 		return n, nil
 	case "json":
-		b, err := encode(v)
+		b, err := wire.JSON(v)
 		if err != nil {
 			return nil, fmt.Errorf("cannot be written as JSON: %w", err)
 		}

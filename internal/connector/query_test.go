@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/theory/jsonpath"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 func mustDecode(t testing.TB, doc string) any {
@@ -57,7 +59,7 @@ func TestFind(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		if got, _ := encode(append([]any{}, found...)); string(got) != want {
+		if got, _ := wire.JSON(append([]any{}, found...)); string(got) != want {
 			t.Errorf("%s finds %s, want %s", path, got, want)
 		}
 	}
@@ -196,7 +198,7 @@ func FuzzPlace(f *testing.F) {
 		if err != nil {
 			return
 		}
-		before, err := encode(v)
+		before, err := wire.JSON(v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +213,7 @@ func FuzzPlace(f *testing.F) {
 		if found, err := q.find(out); err != nil || len(found) != 1 || found[0] != "here" {
 			t.Errorf("put at %s in %s, found %v, %v", path, doc, found, err)
 		}
-		if after, _ := encode(v); string(after) != string(before) {
+		if after, _ := wire.JSON(v); string(after) != string(before) {
 			t.Errorf("the document itself changed from %s to %s", before, after)
 		}
 	})

@@ -1,6 +1,10 @@
 package connector
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/carnetproject/carnet/internal/wire"
+)
 
 // Value is one thing that a connector reads from an input.
 type Value struct {
@@ -51,7 +55,7 @@ func read(name string, v any, err error) Value {
 	}
 	var text []byte
 	if err == nil {
-		text, err = encode(v)
+		text, err = wire.JSON(v)
 	}
 	return Value{name, text, err}
 }

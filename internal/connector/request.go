@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Input is what a call is made of: an object, such as the context of a conversation.
@@ -188,7 +189,7 @@ func (r *Request) encodeBody(resolve func(named) (string, error)) ([]byte, error
 		return nil, err
 	}
 	if r.contentType() != "application/x-www-form-urlencoded" {
-		return encode(v)
+		return wire.JSON(v)
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
@@ -247,13 +248,13 @@ func (r Request) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	if _, isText := r.text(); body != nil && (isText || !json.Valid(body)) {
-		body, err = encode(string(body))
+		body, err = wire.JSON(string(body))
 	}
 	shown.Body = body
 	if err != nil {
 		return nil, err
 	}
-	return encode(shown)
+	return wire.JSON(shown)
 }
 
 // httpHeader is the header as net/http has it, without secrets.

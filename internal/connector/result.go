@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Code is how a call failed.
@@ -139,7 +141,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	if e := r.Err; e != nil {
 		w.Error = &wireError{e.Code, e.Message, e.Temporary, e.RetryAfter.Seconds()}
 	}
-	return encode(w)
+	return wire.JSON(w)
 }
 
 // maxAge reads Cache-Control (RFC 9111 section 5.2). What cannot be read is old already.
@@ -163,16 +165,3 @@ func maxAge(h http.Header) time.Duration {
 
 // maxRetryAfter bounds what an API may ask for.
 const maxRetryAfter = time.Minute
-
-// retryAfter reads the header, in seconds or as a date (RFC 9110 section 10.2.3); zero
-// if it is neither.
-func retryAfter(text string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return min(time.Duration(n)*time.Second, maxRetryAfter)
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return min(max(0, at.Sub(now)), maxRetryAfter)
-}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // Without returns a document without the members that are not known, as warnings of its
@@ -24,7 +26,7 @@ func Without(doc []byte, warnings []Warning) ([]byte, error) {
 	if !changed {
 		return doc, nil
 	}
-	text, err := encode(v)
+	text, err := wire.JSON(v)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -87,6 +88,20 @@ func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p[:min(len(p), l.left)])
 	l.left -= n
 	return n, err
+}
+
+// RetryAfter is when the server that gave an answer may be asked again, by its header, in
+// seconds or as a date (RFC 9110 section 10.2.3); zero if that is neither.
+func RetryAfter(answer http.Header, now time.Time) time.Duration {
+	text := answer.Get("Retry-After")
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return max(0, at.Sub(now))
 }
 
 // Done closes the body of an answer that nobody reads on. If no more than n bytes are

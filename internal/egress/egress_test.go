@@ -218,3 +218,16 @@ func TestWithoutURL(t *testing.T) {
 		t.Errorf("WithoutURL() = %v", err)
 	}
 }
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": 0, "12": 12 * time.Second, "3600": time.Hour, "-1": 0, "1.5": 0, "soon": 0, "1099511627776": 0,
+		"Mon, 01 Jun 2026 12:00:30 GMT": 30 * time.Second, "Mon, 01 Jun 2020 12:00:30 GMT": 0,
+	} {
+		if got := RetryAfter(http.Header{"Retry-After": {text}}, now); got != want {
+			t.Errorf("RetryAfter(%q) = %v, want %v", text, got, want)
+		}
+	}
+}

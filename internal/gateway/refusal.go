@@ -1,12 +1,12 @@
 package gateway
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"strconv"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // refusal is the answer to a request that goes no further.
@@ -40,11 +40,8 @@ func document(status int, text, reason string) *refusal {
 
 // quote is text as a JSON string, as plain as can be.
 func quote(text string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(text) // a string has no error
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	quoted, _ := wire.JSON(text) // a string always encodes
+	return string(quoted)
 }
 
 // write answers a request with the header asked.

@@ -23,8 +23,8 @@ type ticker struct{ ahead atomic.Int64 }
 func (c *ticker) now() time.Time        { return now.Add(time.Duration(c.ahead.Load())) }
 func (c *ticker) move(by time.Duration) { c.ahead.Add(int64(by)) }
 
-// wire is both ends of a proxied WebSocket.
-type wire struct {
+// lane is both ends of a proxied WebSocket.
+type lane struct {
 	t        *testing.T
 	client   net.Conn
 	from     *bufio.Reader
@@ -49,7 +49,7 @@ func switching(t *testing.T) (url string, taken chan net.Conn) {
 	return s.URL, taken
 }
 
-func connect(t *testing.T, server *httptest.Server, taken chan net.Conn, token string) *wire {
+func connect(t *testing.T, server *httptest.Server, taken chan net.Conn, token string) *lane {
 	t.Helper()
 	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -58,7 +58,7 @@ func connect(t *testing.T, server *httptest.Server, taken chan net.Conn, token s
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(c, "GET /demo?jwt="+token+" HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-	w := &wire{t: t, client: c, from: bufio.NewReader(c)}
+	w := &lane{t: t, client: c, from: bufio.NewReader(c)}
 	res, err := http.ReadResponse(w.from, nil)
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%v, %v", res, err)
@@ -72,7 +72,7 @@ func connect(t *testing.T, server *httptest.Server, taken chan net.Conn, token s
 }
 
 // say makes the upstream send bytes, and checks that the client gets them.
-func (w *wire) say(text []byte) {
+func (w *lane) say(text []byte) {
 	w.t.Helper()
 	if _, err := w.upstream.Write(text); err != nil {
 		w.t.Fatal(err)
@@ -80,7 +80,7 @@ func (w *wire) say(text []byte) {
 	w.hear(text)
 }
 
-func (w *wire) hear(want []byte) {
+func (w *lane) hear(want []byte) {
 	w.t.Helper()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(w.from, got); err != nil || !bytes.Equal(got, want) {
@@ -89,7 +89,7 @@ func (w *wire) hear(want []byte) {
 }
 
 // alive checks that both ends hear each other.
-func (w *wire) alive() {
+func (w *lane) alive() {
 	w.t.Helper()
 	w.say(frame(1, 3, false))
 	if _, err := w.client.Write([]byte("ping")); err != nil {
@@ -103,7 +103,7 @@ func (w *wire) alive() {
 
 // closed checks that the client gets a close frame and the end of the connection, and
 // the upstream nothing but the end, whatever the client goes on to say.
-func (w *wire) closed(why ending) {
+func (w *lane) closed(why ending) {
 	w.t.Helper()
 	w.hear(closeFrame(why.status, why.reason))
 	if rest, err := io.ReadAll(w.from); err != nil || len(rest) > 0 {
@@ -409,7 +409,7 @@ func TestRunEndsAllWebSockets(t *testing.T) {
 	url, taken := switching(t)
 	g, server := newGateway(t, cached(Options{Config: oneRoute(url, Plugins{JWT: &JWT{}})}))
 	stop := started(t, g)
-	var lines []*wire
+	var lines []*lane
 	for range 3 {
 		lines = append(lines, connect(t, server, taken, hs(appSecret, "app-key")))
 	}

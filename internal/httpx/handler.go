@@ -44,8 +44,7 @@ type Problem struct {
 	Field  string `json:"field,omitempty"`
 }
 
-// WriteProblem answers with what the caller may know of err, and logs the rest:
-// an internal fault as an error, the hidden cause of any other as information.
+// WriteProblem answers with what the caller may know of err, and logs the rest.
 // It is the only place where a [fault.Kind] becomes a status. Headers that were
 // already set stay; a 401 without a challenge gets "Bearer" (RFC 9110 §15.5.2).
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
@@ -53,7 +52,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		public = fault.Error{Kind: fault.Unavailable, Msg: "the request was cancelled"}
 	} else {
-		logCause(r, public.Kind, err)
+		LogRefusal(r, public.Kind, err)
 	}
 	status := public.Kind.Status()
 	h := w.Header()
@@ -71,7 +70,9 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	})
 }
 
-func logCause(r *http.Request, k fault.Kind, err error) {
+// LogRefusal logs what a caller is not told of err: an internal fault as an error, the
+// hidden cause of any other as information.
+func LogRefusal(r *http.Request, k fault.Kind, err error) {
 	level := slog.LevelError
 	if k != fault.Internal {
 		if e, ok := errors.AsType[*fault.Error](err); ok && e.Err == nil {

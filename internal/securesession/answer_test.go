@@ -88,6 +88,10 @@ func TestBaasAnswer(t *testing.T) {
 			mapped(200, map[string]any{"name": "Ann", "limit": json.Number("9007199254740993")}, nil),
 			Answer{Class: Yes, Detail: "2xx", Output: json.RawMessage(`{"limit":9007199254740993,"name":"Ann"}`)},
 		},
+		"output takes no more room than it has": {
+			mapped(200, map[string]any{"html": "<&>"}, nil),
+			Answer{Class: Yes, Detail: "2xx", Output: json.RawMessage(`{"html":"<&>"}`)},
+		},
 		"headers": {
 			mapped(200, nil, map[string]any{"tier": "gold"}),
 			Answer{Class: Yes, Detail: "2xx", Output: json.RawMessage(`{"headers":{"tier":"gold"}}`)},

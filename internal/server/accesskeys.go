@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/app"
+	"github.com/carnetproject/carnet/internal/config"
 	"github.com/carnetproject/carnet/internal/egress"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/key"
@@ -22,10 +24,7 @@ import (
 type accessVerifier struct{ v *carnet.Verifier }
 
 func newAccessVerifier(c *Core, cache *carnet.Cache) (*accessVerifier, error) {
-	v, err := carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet, clock: c.now}, Clock: c.now,
-		Policy: carnet.AccessTokens(c.Config.Issuer, c.Config.Audience), Cache: cache, Revocations: revoked{c.Revocations},
-	})
+	v, err := c.verifier(c.keysOf(token.AccessSet), carnet.AccessTokens(c.Config.Issuer, c.Config.Audience), cache)
 	return &accessVerifier{v}, err
 }
 
@@ -33,9 +32,13 @@ func newAccessVerifier(c *Core, cache *carnet.Cache) (*accessVerifier, error) {
 func newIssuedVerifier(c *Core, cache *carnet.Cache) (*carnet.Verifier, error) {
 	policy := carnet.AccessTokens(c.Config.Issuer, "")
 	policy.AnyAudience = true
+	return c.verifier(c.keysOf(token.AccessSet), policy, cache)
+}
+
+// verifier checks tokens with keys of this deployment, and that nobody has taken them back.
+func (c *Core) verifier(keys carnet.KeySource, policy carnet.Policy, cache *carnet.Cache) (*carnet.Verifier, error) {
 	return carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet, clock: c.now}, Clock: c.now,
-		Policy: policy, Cache: cache, Revocations: revoked{c.Revocations},
+		Keys: keys, Clock: c.now, Policy: policy, Cache: cache, Revocations: revoked{c.Revocations},
 	})
 }
 
@@ -43,12 +46,26 @@ func newIssuedVerifier(c *Core, cache *carnet.Cache) (*carnet.Verifier, error) {
 // made, and its TLS again.
 const keyFetchTime = 2 * time.Second
 
-// keyFetcher makes the client that fetches the keys which an app publishes at a host, on
-// the port that its URL names.
+// keyFetcher makes the client that fetches the keys which an app publishes at a host.
 func (c *Core) keyFetcher(host string) *http.Client {
-	guard := c.Config.Egress.Guard()
-	guard.Ports, guard.Networks = nil, append(slices.Clone(guard.Networks), egress.Named(host)...)
-	return egress.New(egress.Config{Host: host, Guard: guard, Connect: keyFetchTime, Conns: 1})
+	return egress.New(egress.Config{Host: host, Guard: &c.keyGuard, Connect: keyFetchTime, Conns: 1})
+}
+
+// keyGuard lets those fetches go where egress allows it now, on the port that the URL names,
+// and where the URL itself says.
+type keyGuard struct{ inForce atomic.Pointer[egress.Guard] }
+
+func (g *keyGuard) use(e config.Egress) {
+	next := e.Guard()
+	next.Ports = nil
+	g.inForce.Store(&next)
+}
+
+// Check is that of the guard in force.
+func (g *keyGuard) Check(host string, to netip.AddrPort) error {
+	guard := *g.inForce.Load()
+	guard.Networks = slices.Concat(guard.Networks, egress.Named(host))
+	return guard.Check(host, to)
 }
 
 // Subject is whom the token is about. A session can open conversations: what another app
@@ -76,6 +93,11 @@ type ringKeys struct {
 
 	mu      sync.Mutex // one reads at a time
 	current atomic.Pointer[generationOfKeys]
+}
+
+// keysOf is that set as it is at each time.
+func (c *Core) keysOf(set key.SetName) *ringKeys {
+	return &ringKeys{ring: c.Keys, set: set, clock: c.now}
 }
 
 type generationOfKeys struct {

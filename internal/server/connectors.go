@@ -129,6 +129,7 @@ func (c *connectors) client(cfg *config.Config, doc *connector.Connector, r *con
 
 // use puts clients in force. Calls that run go on with those that they began with.
 func (c *connectors) use(next *clients) {
+	c.core.keyGuard.use(next.egress)
 	was := c.latest.Swap(next)
 	c.warnOfApps()
 	if was == nil {

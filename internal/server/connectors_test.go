@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -197,8 +198,15 @@ func TestConnectorsInForce(t *testing.T) {
 			t.Fatal(err)
 		}
 		n.write("more/who.json", connectorFile("Who", n.api+"/who", "", "$.cookie.sid", "$.sid"))
-		n.write("carnet.yaml", strings.Replace(string(yaml), "[apis]", "[apis, more]", 1))
+		keys := func() error { return n.core.keyGuard.Check("keys.example", netip.MustParseAddrPort("10.1.2.3:8443")) }
+		if keys() == nil {
+			t.Error("apps' keys are fetched from where nothing may be called")
+		}
+		n.write("carnet.yaml", strings.NewReplacer("[apis]", "[apis, more]", "127.0.0.0/8]", "127.0.0.0/8, 10.0.0.0/8]").Replace(string(yaml)))
 		waitFor(t, "the new directory to be read", func() bool { return n.sts("ann", "sid=of-ann") == http.StatusOK })
+		if err := keys(); err != nil {
+			t.Errorf("apps' keys may lie there now: %v", err)
+		}
 		n.write("more/who.json", connectorFile("Who", n.api+"/down", "", "$.cookie.sid", "$.sid"))
 		waitFor(t, "the new directory to be watched", func() bool { return n.sts("ann", "sid=of-ann") == http.StatusServiceUnavailable })
 		if strings.Contains(n.log.String(), "changes that need a restart") {

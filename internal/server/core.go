@@ -56,12 +56,13 @@ type Core struct {
 	// Audit is the audit log, which [Core.Run] writes.
 	Audit *audit.Log
 
-	store   store
-	bus     *bus
-	sealed  *seal.Box // under the data master key
-	clock   *clock
-	log     *slog.Logger
-	noFirst bool // keys are not made
+	store    store
+	bus      *bus
+	sealed   *seal.Box // under the data master key
+	clock    *clock
+	log      *slog.Logger
+	noFirst  bool // keys are not made
+	keyGuard keyGuard
 }
 
 // Open opens the store, makes the data directory and the master keys if this is
@@ -72,6 +73,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	core := &Core{Config: c, clock: newClock(o.Clock), log: o.Log, noFirst: o.NoFirstKeys}
+	core.keyGuard.use(c.Egress)
 	masterKeys, err := core.keyReader(o)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ func TestProvidedSecretOnTwoNodes(t *testing.T) {
 		}
 		issuer, err := token.New(token.Config{
 			Issuer: c.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
-			Keys: signs.Keys, Apps: signs.Apps, Families: signs.store, Subjects: signs.Users,
+			Keys: signs.Keys, Apps: signs.Apps, Families: signs.store, Subjects: signs.Users, Revocations: signs.Revocations,
 		})
 		if err != nil {
 			return err

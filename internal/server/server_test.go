@@ -113,7 +113,7 @@ gateway:
 func accessToken(ctx context.Context, core *Core) (string, error) {
 	issuer, err := token.New(token.Config{
 		Issuer: core.Config.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
-		Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users,
+		Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users, Revocations: core.Revocations,
 	})
 	if err != nil {
 		return "", err

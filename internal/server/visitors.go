@@ -17,6 +17,10 @@ import (
 // chatScope is what an access token must be good for to open a conversation.
 const chatScope = "chat"
 
+// chatCache is for access tokens that are shown again, as with each POST of a chat without
+// a WebSocket, in bytes.
+const chatCache = 4 << 20
+
 // visitors tells who a token of the chat speaks for: a session token of an app, or an
 // access token of this issuer with the scope "chat". The two never pass for each
 // other: their issuers, key sets and types differ.
@@ -29,22 +33,17 @@ type visitors struct {
 
 func newVisitors(c *Core) (*visitors, error) {
 	v := &visitors{issuer: c.Config.Issuer, audience: c.Config.Issuer, apps: c.Apps}
-	policy := carnet.AccessTokens(c.Config.Issuer, c.Config.Audience)
-	policy.Scopes = []string{chatScope}
+	access := carnet.AccessTokens(c.Config.Issuer, c.Config.Audience)
+	access.Scopes = []string{chatScope}
 	var err error
-	if v.access, err = carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &ringKeys{ring: c.Keys, set: token.AccessSet, clock: c.now}, Clock: c.now, Policy: policy, Revocations: revoked{c.Revocations},
-	}); err != nil {
+	if v.access, err = c.verifier(c.keysOf(token.AccessSet), access, carnet.NewCache(chatCache)); err != nil {
 		return nil, err
 	}
-	v.session, err = carnet.NewVerifier(carnet.VerifierConfig{
-		Keys: &sessionKeys{apps: c.Apps, set: &ringKeys{ring: c.Keys, set: token.SessionSet, clock: c.now}}, Clock: c.now,
-		Policy: carnet.Policy{
-			AnyIssuer: true, AnyAudience: true, // each is checked below, by the app
-			Type: "JWT", Required: []string{"sub", "iat", "jti"},
-		},
-		Revocations: revoked{c.Revocations},
-	})
+	// No cache: the end of an app's secret would not be seen in it.
+	v.session, err = c.verifier(&sessionKeys{apps: c.Apps, set: c.keysOf(token.SessionSet)}, carnet.Policy{
+		AnyIssuer: true, AnyAudience: true, // each is checked below, by the app
+		Type: "JWT", Required: []string{"sub", "iat", "jti"},
+	}, nil)
 	return v, err
 }
 

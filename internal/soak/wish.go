@@ -3,7 +3,8 @@ package soak
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // want is what the bot is to do with a message. The message says it, so that the bot
@@ -69,11 +70,8 @@ func canonical(text []byte) string {
 }
 
 func encode(v any) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // strings and numbers always encode
-	return strings.TrimSuffix(b.String(), "\n")
+	text, _ := wire.JSON(v) // strings and numbers always encode
+	return string(text)
 }
 
 // wishOf is zero if the body is none.

@@ -129,16 +129,25 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, key string) (
 
 // Read calls receive for each frame, with data that is receive's only until it returns,
 // until the connection ends. Then the connection is closed. What is no WebSocket frame,
-// or too long, ends it with the codes of RFC 6455 §7.4. One goroutine reads.
+// or too long, ends it with the codes of RFC 6455 §7.4. A panic of receive is returned as a
+// [PanicError]. One goroutine reads.
 func (c *Conn) Read(receive func(op Opcode, data []byte)) (err error) {
 	defer func() {
 		c.Cut()
 		// gws 1.8.9 slices with what a frame claims as its length, even if that is negative.
-		if p := recover(); p != nil {
+		if p := recover(); p != nil && err == nil {
 			err = fmt.Errorf("panic on a frame: %v", p)
 		}
 	}()
-	c.ws.Session().(*slot).receive = receive
+	c.ws.Session().(*slot).receive = func(op Opcode, data []byte) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = Panicked(p)
+				panic(err) // the library must not go on
+			}
+		}()
+		receive(op, data)
+	}
 	c.ws.ReadLoop()
 	return nil
 }

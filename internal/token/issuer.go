@@ -62,7 +62,7 @@ type revocations interface {
 	Add(ctx context.Context, d revocation.Draft) (revocation.Entry, error)
 }
 
-// Config requires Issuer, Keys, Apps, Families and Subjects, and the three
+// Config requires Issuer, Keys, Apps, Families, Subjects and Revocations, and the three
 // lifetimes.
 type Config struct {
 	Issuer          string        // iss of access tokens
@@ -79,7 +79,7 @@ type Config struct {
 	Apps        apps
 	Families    families
 	Subjects    subjects
-	Revocations revocations // nil: none
+	Revocations revocations
 	// Kept is what of a scope that a person has granted a client in a browser it may still
 	// have; nil: all.
 	Kept  func(client app.ID, scope string) string
@@ -95,8 +95,8 @@ func New(c Config) (*Issuer, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("issuer is empty")
 	}
-	if c.Keys == nil || c.Apps == nil || c.Families == nil || c.Subjects == nil {
-		return nil, errors.New("keys, apps, families and subjects are required")
+	if c.Keys == nil || c.Apps == nil || c.Families == nil || c.Subjects == nil || c.Revocations == nil {
+		return nil, errors.New("keys, apps, families, subjects and revocations are required")
 	}
 	for name, ttl := range map[string]time.Duration{"access": c.AccessTTL, "refresh": c.RefreshTTL, "session": c.SessionTTL} {
 		if ttl < time.Second {

@@ -97,7 +97,7 @@ func open(t *testing.T) *fixture {
 	f.Issuer, err = New(Config{
 		Issuer: issuerURL, Audience: "https://api.example", SessionAudience: "https://chat.example",
 		AccessTTL: 15 * time.Minute, RefreshTTL: 24 * time.Hour, SessionTTL: 10 * time.Minute,
-		Keys: f.ring, Apps: shared{secretKey}, Families: f.families, Subjects: f.subjects,
+		Keys: f.ring, Apps: shared{secretKey}, Families: f.families, Subjects: f.subjects, Revocations: &taken{},
 		Clock: func() time.Time { f.mu.Lock(); defer f.mu.Unlock(); return f.now },
 	})
 	if err != nil {
@@ -221,6 +221,7 @@ func TestNewRefuses(t *testing.T) {
 		"no apps":          func(c *Config) { c.Apps = nil },
 		"no families":      func(c *Config) { c.Families = nil },
 		"no subjects":      func(c *Config) { c.Subjects = nil },
+		"no revocations":   func(c *Config) { c.Revocations = nil },
 		"no access time":   func(c *Config) { c.AccessTTL = 0 },
 		"no refresh time":  func(c *Config) { c.RefreshTTL = 0 },
 		"short session":    func(c *Config) { c.SessionTTL = time.Second - 1 },

@@ -168,9 +168,6 @@ func (i *Issuer) kept(f Family) (scope string, left bool) {
 // revoked tells whether a token that was issued when the family began would be refused
 // now. The family itself stays: the revocation may be removed.
 func (i *Issuer) revoked(f Family) bool {
-	if i.c.Revocations == nil {
-		return false
-	}
 	return i.c.Revocations.Revoked(revocation.Token{
 		SignIn: f.ID.SignIn(), Issuer: i.c.Issuer, Subject: f.Subject, App: string(cmp.Or(f.App, Itself)), IssuedAt: f.Created,
 	})
@@ -190,9 +187,6 @@ func (i *Issuer) reused(ctx context.Context, id FamilyID, now time.Time) error {
 func (i *Issuer) end(ctx context.Context, id FamilyID, now time.Time, reason string) error {
 	if err := i.c.Families.RevokeFamily(ctx, id, now); err != nil {
 		return fmt.Errorf("revoke refresh family: %w", err)
-	}
-	if i.c.Revocations == nil {
-		return nil
 	}
 	return End(ctx, i.c.Revocations, id.SignIn(), reason)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 const maxScope = 4096 // bytes of a whole scope text
@@ -20,7 +21,7 @@ func ParseScope(s string) ([]string, error) {
 	}
 	var scopes []string
 	for t := range strings.SplitSeq(s, " ") {
-		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }) {
+		if !wire.ScopeToken(t) {
 			return nil, fault.BadField("scope", "must be scope tokens of printable ASCII with one blank between them")
 		}
 		if !slices.Contains(scopes, t) {

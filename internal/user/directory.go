@@ -12,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/secret"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // MaxName is the longest name, in bytes.
@@ -305,14 +306,9 @@ func validName(name string) bool {
 // checkScopes wants scope tokens (RFC 6749 §3.3).
 func checkScopes(scopes []string) error {
 	for i, s := range scopes {
-		if !ValidScope(s) {
+		if !wire.ScopeToken(s) {
 			return fault.BadField(fmt.Sprintf("scopes[%d]", i), `must be printable ASCII without blank, " and \`)
 		}
 	}
 	return nil
-}
-
-// ValidScope tells whether s is a scope token (RFC 6749 §3.3).
-func ValidScope(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' })
 }

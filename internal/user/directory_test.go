@@ -224,7 +224,9 @@ func TestUnknownUserTakesTheSameWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	least := map[string]time.Duration{}
-	for range 8 { // by turns, so that what else runs slows all of them down
+	short := func(name string) bool { return least[name] < least["ada"]/4 }
+	// By turns, so that what else runs slows all of them down, and for longer if one had luck.
+	for try := 0; try < 6 || try < 60 && (short("nobody") || short("off")); try++ {
 		for _, name := range []string{"ada", "nobody", "off"} {
 			begin := time.Now()
 			if _, err := d.Authenticate(t.Context(), name, secret.FromString("wrong password")); err == nil {
@@ -237,7 +239,7 @@ func TestUnknownUserTakesTheSameWork(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"nobody", "off"} {
-		if least[name] < least["ada"]/4 {
+		if short(name) {
 			t.Errorf("%q is refused in %v, a known user in %v", name, least[name], least["ada"])
 		}
 	}

@@ -3,11 +3,9 @@ package user
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -53,13 +51,10 @@ func (d *Remote) Authenticate(ctx context.Context, name string, password secret.
 	if !plain(name, maxRemoteName) || password.Len() > maxPassword || !utf8.Valid(password.Reveal()) {
 		return User{}, errWrong
 	}
-	r, err := ask(ctx, d.c.SignIn, map[string]string{
+	r, yes, err := confirm(ctx, d.c.SignIn, map[string]string{
 		"username": name, "password": string(password.Reveal()), "ip": from.String(),
 	}, connector.NewActor(from, Normalize(name)))
-	if err != nil {
-		return User{}, err
-	}
-	switch yes, err := r.Confirmed(); {
+	switch {
 	case err != nil:
 		return User{}, err
 	case !yes:
@@ -73,7 +68,7 @@ func (d *Remote) user(r connector.Result) (User, error) {
 	said, _ := r.Response.(map[string]any)
 	subject := text(said["subject"])
 	if !plain(subject, maxRemoteSubject) {
-		return User{}, unusable("the directory names no subject: map one, of at most 200 bytes, to $.subject")
+		return User{}, connector.Unusable("the directory names no subject: map one, of at most 200 bytes, to $.subject")
 	}
 	u := User{ID: ID(remotePrefix + subject), Name: text(said["name"]), Scopes: slices.Clone(d.c.Scopes)}
 	switch scopes := said["scopes"].(type) {
@@ -86,10 +81,10 @@ func (d *Remote) user(r connector.Result) (User, error) {
 			u.Scopes = append(u.Scopes, text(s))
 		}
 	default:
-		return User{}, unusable("the directory's scopes are neither a list nor text")
+		return User{}, connector.Unusable("the directory's scopes are neither a list nor text")
 	}
 	if checkScopes(u.Scopes) != nil {
-		return User{}, unusable("the directory's scopes are none (RFC 6749 section 3.3)")
+		return User{}, connector.Unusable("the directory's scopes are none (RFC 6749 section 3.3)")
 	}
 	return u, nil
 }
@@ -106,32 +101,16 @@ func (d *Remote) Active(ctx context.Context, subject string) (bool, error) {
 	if !ok || d.c.Refresh == nil {
 		return ok, nil
 	}
-	r, err := ask(ctx, d.c.Refresh, map[string]string{"subject": name}, connector.Actor{connector.ByCustomer: name})
-	if err != nil {
-		return false, err
-	}
-	return r.Confirmed()
+	_, yes, err := confirm(ctx, d.c.Refresh, map[string]string{"subject": name}, connector.Actor{connector.ByCustomer: name})
+	return yes, err
 }
 
-func ask(ctx context.Context, find func() (*connector.Client, bool), input map[string]string, by connector.Actor) (connector.Result, error) {
+func confirm(ctx context.Context, find func() (*connector.Client, bool), input map[string]string, by connector.Actor) (connector.Result, bool, error) {
 	client, ok := find()
 	if !ok {
-		return connector.Result{}, unusable("the connector of login is not there")
+		return connector.Result{}, false, connector.Unusable("the connector of login is not there")
 	}
-	doc, err := json.Marshal(input)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	in, err := connector.ParseInput(doc)
-	if err != nil {
-		return connector.Result{}, err
-	}
-	return client.Execute(ctx, connector.Call{Input: in, Actor: by}), nil
-}
-
-// unusable is for what only the operator can mend.
-func unusable(cause string) error {
-	return &fault.Error{Kind: fault.Unavailable, Msg: "cannot be checked right now: try again", RetryAfter: time.Minute, Err: errors.New(cause)}
+	return client.Confirm(ctx, input, by)
 }
 
 // text is what a mapping made, if it is text or a number.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/audit"
@@ -67,8 +66,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 // whether the path exists further down. An empty secret lets nobody in.
 func (h *Handler) authenticated(next httpx.Handler) httpx.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") || h.c.Secret.Len() == 0 || !h.c.Secret.Equal(secret.FromString(strings.TrimSpace(given))) {
+		if h.c.Secret.Len() == 0 || !h.c.Secret.Equal(secret.FromString(httpx.Bearer(r))) {
 			return fault.New(fault.Unauthenticated, "show the admin secret as a bearer token")
 		}
 		w.Header().Set("Cache-Control", "no-store")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // TestCloseCodes: every kind of error has its code, and only what may pass by itself
@@ -45,10 +46,10 @@ func TestErrorOnTheWire(t *testing.T) {
 // TestEncode: a body takes no more room than it was sent in.
 func TestEncode(t *testing.T) {
 	t.Parallel()
-	got, err := encode(toMessage(chat.Message{Seq: 1, ID: "m", From: chat.FromBot, Body: []byte(`"<&>\u2028 é"`), At: noon}))
+	got, err := wire.JSON(toMessage(chat.Message{Seq: 1, ID: "m", From: chat.FromBot, Body: []byte(`"<&>\u2028 é"`), At: noon}))
 	want := `{"type":"message","seq":1,"id":"m","from":"bot","body":"<&>\u2028 é","at":"2026-06-01T11:00:00.007Z"}`
 	if err != nil || string(got) != want {
-		t.Errorf("encode() = %s, %v; want %s", got, err, want)
+		t.Errorf("wire.JSON() = %s, %v; want %s", got, err, want)
 	}
 }
 
@@ -75,8 +76,11 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		c.wantGone()
 		steady.send("m1")
 		synctest.Wait() // the line is cut before that is logged
-		if s := logged.String(); !strings.Contains(s, "told to panic") || !strings.Contains(s, "close_test.go") {
-			t.Errorf("logged %q", s)
+		s := logged.String()
+		for _, want := range []string{"level=ERROR", "told to panic", "close_test.go"} {
+			if !strings.Contains(s, want) {
+				t.Errorf("logged %q, want %q in it", s, want)
+			}
 		}
 	}, func(c *Config) {
 		c.Log = slog.New(slog.NewTextHandler(&logged, nil))

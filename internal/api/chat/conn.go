@@ -3,10 +3,8 @@ package chat
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/socket"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // conn is one client's connection: it says hello, then takes part in a conversation
@@ -53,22 +52,20 @@ func (c *conn) run(ctx context.Context, read func(receive func(socket.Opcode, []
 			c.refuse(ctx, r)
 		}
 	})
-	if err != nil {
-		c.h.c.Log.LogAttrs(ctx, slog.LevelWarn, "chat connection cut", slog.Any("err", err))
-	}
+	socket.Report(ctx, c.h.c.Log, err)
 	c.out.Wait()
 }
 
 // aside runs f to its end on a stack of its own. A stack that has once grown stays, and
 // a connection at rest holds its reader's: this halves it.
 func aside(f func()) {
-	var panicked error
+	var panicked *socket.PanicError
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer func() {
 			if p := recover(); p != nil {
-				panicked = fmt.Errorf("%v\n%s", p, debug.Stack())
+				panicked = socket.Panicked(p)
 			}
 		}()
 		f()
@@ -208,7 +205,7 @@ func (c *conn) refuse(ctx context.Context, r *refusal) {
 }
 
 func (c *conn) end(code closeCode, e wireError) {
-	last, _ := encode(errorFrame{"error", e}) // strings and a number always encode
+	last, _ := wire.JSON(errorFrame{"error", e}) // strings and a number always encode
 	c.out.End(socket.Frame{Op: socket.Text, Data: last}, closing(code, e.Code))
 }
 
@@ -219,7 +216,7 @@ func closing(code closeCode, reason string) socket.Frame {
 
 // tell queues a frame.
 func (c *conn) tell(frame any) {
-	text, err := encode(frame)
+	text, err := wire.JSON(frame)
 	if err != nil { // a body that is no JSON is in the store
 		c.h.c.Log.Error("chat frame not sent", slog.Any("err", err))
 		c.end(closeUnavailable, toWire(err))

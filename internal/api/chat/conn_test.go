@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,8 +13,6 @@ import (
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/socket"
 )
-
-var tlsState = &tls.ConnectionState{Version: tls.VersionTLS13}
 
 func pipe(w *world) (near, far net.Conn) {
 	near, far = net.Pipe()

@@ -123,7 +123,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.Handle("/chat/v1/stream", h.post(h.listen))
 	mux.Handle("/chat/v1/conversations/{id}/frames", h.post(h.say))
 	mux.Handle("GET "+history, httpx.Handler(h.history))
-	mux.Handle(history, h.cors(http.MethodGet).Wrap(httpx.Handler(notHistory)))
+	mux.Handle(history, h.cors(http.MethodGet).Wrap(httpx.Other("GET, HEAD, OPTIONS")))
 }
 
 // Conns is how many connections there are.

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/chat"
@@ -46,7 +45,7 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !sameOrigin(origin, r) && !app.ListsOrigin(id.Origins, origin) {
+	if !httpx.SameOrigin(origin, r) && !app.ListsOrigin(id.Origins, origin) {
 		w.Header().Del("Access-Control-Allow-Origin") // another app's page
 	}
 	return h.pages.While(addr, func() error {
@@ -97,19 +96,9 @@ func number(q url.Values, name string, missing, least, most int64) (int64, error
 
 // bearer is the token of a request.
 func bearer(r *http.Request) (string, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := httpx.Bearer(r)
+	if token == "" {
 		return "", fault.New(fault.Unauthenticated, "a bearer token is required")
 	}
 	return token, nil
-}
-
-// notHistory answers what is neither GET nor a preflight.
-func notHistory(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-	if r.Method != http.MethodOptions {
-		return fault.New(fault.MethodNotAllowed, "the method must be GET")
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
 }

@@ -2,8 +2,6 @@ package chat
 
 import (
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
@@ -17,27 +15,13 @@ func (h *Handler) checkOrigin(r *http.Request) (mustList string, err error) {
 		return "", nil
 	case len(given) > 1:
 		return "", fault.BadField("Origin", "must be given once")
-	case sameOrigin(given[0], r):
+	case httpx.SameOrigin(given[0], r):
 		return "", nil
 	case !h.c.AllowsOrigin(given[0]):
 		return "", fault.New(fault.Denied, "the origin of this page is not allowed: an app must list it")
 	default:
 		return given[0], nil
 	}
-}
-
-// sameOrigin tells whether a page of origin came from the host that r is for. Over TLS
-// it must have come over TLS, too; behind a proxy that ends TLS one cannot tell.
-func sameOrigin(origin string, r *http.Request) bool {
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
-		return false
-	}
-	port, ok := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
-	if !ok || r.TLS != nil && u.Scheme != "https" {
-		return false
-	}
-	return strings.EqualFold(strings.TrimSuffix(u.Host, port), strings.TrimSuffix(r.Host, port))
 }
 
 // cors is what a preflight gets: it does not say whose token will be shown, so any

@@ -3,9 +3,9 @@ package chat
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"maps"
 	"net/http"
-	"strings"
+	"slices"
 	"sync/atomic"
 
 	"github.com/carnetproject/carnet/internal/bot"
@@ -46,13 +46,14 @@ const minPushToken = 16
 
 // NewPushTokens takes tokens of which each tells for one bot.
 func NewPushTokens(of map[bot.ID]secret.Bytes) (PushTokens, error) {
-	for id, t := range of {
-		if t.Len() < minPushToken {
+	ids := slices.Sorted(maps.Keys(of))
+	for i, id := range ids {
+		if of[id].Len() < minPushToken {
 			return PushTokens{}, fault.BadField(string(id)+".token", "must have at least 16 bytes")
 		}
-		for other, o := range of {
-			if other != id && t.Equal(o) {
-				return PushTokens{}, errors.New("two bots have the same token")
+		for _, other := range ids[:i] {
+			if of[id].Equal(of[other]) {
+				return PushTokens{}, fault.BadField(string(id)+".token", "must be another one than that of "+string(other))
 			}
 		}
 	}
@@ -76,7 +77,7 @@ const (
 // set merges members of the context that are the server's own from then on.
 func (p *Push) set(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	of, ok := p.bot(r.Header.Get("Authorization"))
+	of, ok := p.bot(httpx.Bearer(r))
 	if !ok {
 		return fault.New(fault.Unauthenticated, "a bot's token is required as bearer")
 	}
@@ -103,7 +104,7 @@ func notPatch(w http.ResponseWriter, _ *http.Request) error {
 
 func (p *Push) say(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	of, ok := p.bot(r.Header.Get("Authorization"))
+	of, ok := p.bot(httpx.Bearer(r))
 	if !ok {
 		return fault.New(fault.Unauthenticated, "a bot's token is required as bearer")
 	}
@@ -122,15 +123,13 @@ func (p *Push) say(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// bot is whose token the header has. All tokens are compared, so that the time tells
-// nothing.
-func (p *Push) bot(header string) (of bot.ID, ok bool) {
-	scheme, token, _ := strings.Cut(header, " ")
-	shown := secret.FromString(strings.TrimLeft(token, " "))
+// bot is whose token it is. All tokens are compared, so that the time tells nothing.
+func (p *Push) bot(token string) (of bot.ID, ok bool) {
+	shown := secret.FromString(token)
 	for id, t := range p.tokens.Load().of {
 		if t.Equal(shown) {
 			of, ok = id, true
 		}
 	}
-	return of, ok && strings.EqualFold(scheme, "Bearer")
+	return of, ok
 }

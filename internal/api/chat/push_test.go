@@ -97,7 +97,7 @@ func TestPushTokensChange(t *testing.T) {
 	p := NewPush(&pushed{}, tokens(t, supportToken, salesToken))
 	knows := func(token string, want bot.ID) {
 		t.Helper()
-		if of, ok := p.bot("Bearer " + token); of != want || ok != (want != "") {
+		if of, ok := p.bot(token); of != want || ok != (want != "") {
 			t.Errorf("%s is the token of %q, want %q", token, of, want)
 		}
 	}
@@ -113,12 +113,12 @@ func TestPushTokensChange(t *testing.T) {
 func TestPushTokensRefused(t *testing.T) {
 	t.Parallel()
 	same := secret.FromString(supportToken)
-	for name, of := range map[string]map[bot.ID]secret.Bytes{
-		"short": {"support": secret.FromString("123456789012345")},
-		"same":  {"support": same, "sales": same},
+	for want, of := range map[string]map[bot.ID]secret.Bytes{
+		"support.token: must have at least 16 bytes":            {"support": secret.FromString("123456789012345")},
+		"support.token: must be another one than that of sales": {"support": same, "sales": same, "help": secret.FromString(salesToken)},
 	} {
-		if _, err := NewPushTokens(of); err == nil {
-			t.Errorf("%s: NewPushTokens() = nil error", name)
+		if _, err := NewPushTokens(of); err == nil || err.Error() != want {
+			t.Errorf("NewPushTokens() = %v, want %s", err, want)
 		}
 	}
 }

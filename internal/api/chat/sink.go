@@ -6,6 +6,7 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/securesession"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // What a session tells its connection. None of these blocks.
@@ -18,7 +19,7 @@ func (c *conn) Message(m chat.Message) {
 
 // Ack tells that a send is committed.
 func (c *conn) Ack(id string, seq int64, at time.Time) {
-	c.tell(ackFrame{"ack", id, seq, at.UTC().Format(timeFormat)})
+	c.tell(ackFrame{"ack", id, seq, wire.Time(at)})
 }
 
 // Nack tells that a send is refused.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // sessionPurpose is what session state is sealed for.
@@ -46,7 +47,7 @@ func (s *state) page() json.RawMessage {
 // seal gives up the context if the state would be longer than a hello may have it. That
 // takes a user whose name has thousands of bytes.
 func (s *state) seal(b box) (string, error) {
-	plain, err := encode(s)
+	plain, err := wire.JSON(s)
 	if err != nil {
 		return "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/socket"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // post asks over HTTP, on a connection of its own. Headers are given as pairs.
@@ -365,7 +366,7 @@ func TestStreamThatIsNotRead(t *testing.T) {
 // TestEvent: a frame is one line, whatever is in it.
 func TestEvent(t *testing.T) {
 	t.Parallel()
-	frame, err := encode(toMessage(chat.Message{Seq: 1, ID: "m", From: chat.FromBot, Body: []byte("{\n\"a\" : \"b\\n\\r\"\r\n}"), At: noon}))
+	frame, err := wire.JSON(toMessage(chat.Message{Seq: 1, ID: "m", From: chat.FromBot, Body: []byte("{\n\"a\" : \"b\\n\\r\"\r\n}"), At: noon}))
 	if err != nil {
 		t.Fatal(err)
 	}

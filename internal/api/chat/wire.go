@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"math"
@@ -10,13 +9,11 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/securesession"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // subprotocol is the one that this package speaks.
 const subprotocol = "carnet.v1"
-
-// timeFormat is RFC 3339 with milliseconds, in UTC.
-const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // What the server says. Type is filled in by the functions that make them.
 type (
@@ -104,22 +101,10 @@ func toWire(err error) wireError {
 }
 
 func toMessage(m chat.Message) messageFrame {
-	return messageFrame{"message", m.Seq, m.ID, m.From, m.Body, m.At.UTC().Format(timeFormat)}
+	return messageFrame{"message", m.Seq, m.ID, m.From, m.Body, wire.Time(m.At)}
 }
 
 // seconds is d to the millisecond, rounded up.
 func seconds(d time.Duration) float64 {
 	return math.Ceil(float64(d)/float64(time.Millisecond)) / 1000
-}
-
-// encode is the text of a frame. Strings stay as they are, so that a message takes no
-// more room than it was sent in.
-func encode(frame any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(frame); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -7,6 +7,7 @@
 package kong
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -118,10 +119,7 @@ func (h *Handler) authenticate(r *http.Request) *problem {
 		}
 		return nil
 	}
-	given := r.Header.Get("Kong-Admin-Token")
-	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); given == "" && strings.EqualFold(scheme, "Bearer") {
-		given = strings.TrimSpace(token)
-	}
+	given := cmp.Or(r.Header.Get("Kong-Admin-Token"), httpx.Bearer(r))
 	if h.c.Secret.Len() == 0 || !h.c.Secret.Equal(secret.FromString(given)) {
 		return plain(http.StatusUnauthorized, "Unauthorized")
 	}

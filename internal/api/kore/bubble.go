@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // said is a message's body as the SDK can draw it.
@@ -142,7 +143,7 @@ func (s said) toComponent() component {
 // as a number, gets a mark at its end that nobody sees.
 func (s said) toHistory() string {
 	if s.template() {
-		text, err := encode(s.toTemplate())
+		text, err := wire.JSON(s.toTemplate())
 		if err != nil {
 			return s.Text
 		}

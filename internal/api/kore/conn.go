@@ -19,6 +19,7 @@ import (
 	"github.com/carnetproject/carnet/internal/limit"
 	"github.com/carnetproject/carnet/internal/securesession"
 	"github.com/carnetproject/carnet/internal/socket"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // conn is one connection of a page. It is the session's sink.
@@ -49,9 +50,8 @@ type conn struct {
 // run serves the connection until it ends.
 func (c *conn) run(ctx context.Context, sock *socket.Conn) {
 	c.sock.Feed(c)
-	if err := sock.Read(func(op socket.Opcode, data []byte) { c.receive(ctx, op, data) }); err != nil {
-		c.h.c.Log.LogAttrs(ctx, slog.LevelWarn, "chat connection cut", slog.Any("err", err))
-	}
+	err := sock.Read(func(op socket.Opcode, data []byte) { c.receive(ctx, op, data) })
+	socket.Report(ctx, c.h.c.Log, err)
 	c.sock.Wait()
 	c.close()
 }
@@ -201,7 +201,7 @@ func (c *conn) show(text, kind, color string) {
 	now := c.h.c.Clock()
 	r := botResponse{
 		Type: "bot_response", From: "bot", MessageID: "notice_" + strings.ToLower(rand.Text()),
-		CreatedOn: format(now), Timestamp: now.UnixMilli(), Icon: icon, SessionID: c.conversation(),
+		CreatedOn: wire.Time(now), Timestamp: now.UnixMilli(), Icon: icon, SessionID: c.conversation(),
 		BotInfo: wireBot{c.grant.BotName, c.grant.BotID},
 	}
 	r.Message[0] = wireDrawn{Type: "text", Component: component{kind, textPayload{text, color}}}
@@ -211,7 +211,7 @@ func (c *conn) show(text, kind, color string) {
 
 // tell queues a frame.
 func (c *conn) tell(frame any) {
-	text, err := encode(frame)
+	text, err := wire.JSON(frame)
 	if err != nil { // a body that is no JSON is in the store
 		c.h.c.Log.Error("chat frame not sent", slog.Any("err", err))
 		return
@@ -220,11 +220,12 @@ func (c *conn) tell(frame any) {
 }
 
 // ask asks the page how far it has come: a browser answers a ping behind all that came
-// before it. One ping is on the way at a time.
+// before it. It has been told the messages up to told; 0: none since. One ping is on the
+// way at a time.
 func (c *conn) ask(told int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.told = told
+	c.told = max(c.told, told)
 	if !c.asked {
 		c.asked = true
 		c.sock.push(socket.Ping, c.mark())
@@ -253,14 +254,9 @@ func (c *conn) reached(mark []byte) {
 	}
 	c.tab.show(c.conversation(), seq)
 	if seq < told {
-		c.ask(told)
+		c.ping()
 	}
 }
 
 // ping asks whether the page is there at all.
-func (c *conn) ping() {
-	c.mu.Lock()
-	told := c.told
-	c.mu.Unlock()
-	c.ask(told)
-}
+func (c *conn) ping() { c.ask(0) }

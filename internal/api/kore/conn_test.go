@@ -222,3 +222,28 @@ func TestNewToken(t *testing.T) {
 	p.wantQuiet()
 	ghost.wantQuiet()
 }
+
+// TestOldWord notes that the page was told a message when it was told the next one already,
+// as a sweep may that looked before. The answer to the ping of the next one still counts.
+func TestOldWord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.open(w.login("st-quiet", nil), "")
+	p.mute = true
+	p.send(7000, "?")
+	p.wantText("!")
+	var c *conn
+	w.conns.Each(func(known *conn) { c = known })
+	c.ask(1)
+	c.ping()
+	c.mu.Lock()
+	told, mark := c.told, c.mark()
+	c.mu.Unlock()
+	if told != 2 {
+		t.Errorf("the page was told up to %d, want 2", told)
+	}
+	c.reached(mark)
+	if _, shown := c.tab.place(); shown != 2 {
+		t.Errorf("the tab has messages up to %d, want 2", shown)
+	}
+}

@@ -1,6 +1,7 @@
 package kore
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -121,7 +122,7 @@ func (c *conn) place(ctx context.Context, m mode, hello *chat.Hello) error {
 	}
 	switch {
 	case m != comesBack && c.tab == nil:
-		c.tab = h.tabs.begin(g, c.agent, time.Time{})
+		c.tab = h.tabs.begin(g.ID, g, c.agent, time.Time{})
 	case m != comesBack:
 	case c.tab != nil:
 		hello.Conversation, hello.After = c.tab.place()
@@ -150,15 +151,9 @@ func (c *conn) placeUnknown(ctx context.Context, fresh bool, hello *chat.Hello) 
 		return err
 	}
 	hello.Conversation, hello.After = l.conversation, l.after
-	if l.tab != "" {
-		c.tab = h.tabs.find(l.tab)
-	}
-	if c.tab == nil {
-		c.tab = h.tabs.begin(g, c.agent, since)
-	}
-	if l.tab != "" {
-		c.tab.name = l.tab
-		h.tabs.know(l.tab, c.tab)
+	name := cmp.Or(l.tab, g.ID)
+	if c.tab = h.tabs.find(name); c.tab == nil {
+		c.tab = h.tabs.begin(name, g, c.agent, since)
 	}
 	h.tabs.know(g.ID, c.tab)
 	return nil

@@ -2,7 +2,6 @@ package kore
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 
 	"github.com/carnetproject/carnet/internal/fault"
@@ -12,6 +11,14 @@ import (
 // errExpired makes the SDK begin anew by itself, with a new assertion. Its loop has no
 // pause, so nothing but an expired token may be answered with it.
 var errExpired = fault.New(fault.Unauthenticated, "token expired")
+
+// denied refuses a bearer token for what is wrong with it, unless that cannot be told now.
+func denied(err error) error {
+	if fault.KindOf(err) == fault.Unavailable {
+		return err
+	}
+	return fault.Wrap(fault.Denied, "the token is not valid here", err)
+}
 
 // refusal is the body of every answer that is not 200.
 type refusal struct {
@@ -41,18 +48,6 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if public.RetryAfter > 0 {
 		w.Header().Set("Retry-After", httpx.RetryAfter(public.RetryAfter))
 	}
-	logCause(r, public.Kind, err)
+	httpx.LogRefusal(r, public.Kind, err)
 	httpx.WriteJSON(w, status, refusal{[1]wireError{e}})
-}
-
-func logCause(r *http.Request, k fault.Kind, err error) {
-	level := slog.LevelError
-	if k != fault.Internal {
-		if e, ok := errors.AsType[*fault.Error](err); ok && e.Err == nil {
-			return
-		}
-		level = slog.LevelInfo
-	}
-	httpx.LogFrom(r.Context()).LogAttrs(r.Context(), level, "request refused",
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", k.Status()), slog.Any("err", err))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // frame is what a page sends. Members that are not here are ignored.
@@ -127,7 +128,7 @@ func (f frame) body(by *wireSender) (json.RawMessage, error) {
 	if b.Text == "" && b.Attachments == nil {
 		return nil, fault.BadField("message.body", "must be there")
 	}
-	return encode(b)
+	return wire.JSON(b)
 }
 
 // present is raw unless it says nothing.
@@ -136,16 +137,4 @@ func present(raw json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return raw
-}
-
-// encode leaves strings as they are, so that a message takes no more room than it was
-// sent in.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/revocation"
 )
 
@@ -79,27 +79,18 @@ func (g grant) token() revocation.Token {
 // bearer is the grant that r shows. One that has expired is [errExpired]; nothing else
 // that may be wrong is a 401.
 func (h *Handler) bearer(w http.ResponseWriter, r *http.Request) (grant, error) {
-	sealed := credentials(r)
+	sealed := httpx.Bearer(r)
 	if sealed == "" {
 		return grant{}, fault.New(fault.Denied, "a bearer token is required")
 	}
 	var g grant
 	if err := h.open(grantPurpose, sealed, &g); err != nil {
-		return grant{}, fault.Wrap(fault.Denied, "the token is not valid here", err)
+		return grant{}, denied(err)
 	}
 	if !h.c.Clock().Before(g.expires()) {
 		return grant{}, errExpired
 	}
 	return g, h.admits(w, r, g)
-}
-
-// credentials is r's bearer token, "" if there is none.
-func credentials(r *http.Request) string {
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimLeft(text, " ")
 }
 
 // admits refuses a grant whose app or user may not come any more, or not from the page
@@ -120,21 +111,11 @@ func (h *Handler) revoked(g grant) bool {
 // are answered they cannot read.
 func checkOrigin(w http.ResponseWriter, r *http.Request, a *app.App) error {
 	given := r.Header.Values("Origin")
-	if len(given) == 0 || len(given) == 1 && (sameOrigin(given[0], r) || app.ListsOrigin(a.Origins, given[0])) {
+	if len(given) == 0 || len(given) == 1 && (httpx.SameOrigin(given[0], r) || app.ListsOrigin(a.Origins, given[0])) {
 		return nil
 	}
 	w.Header().Del("Access-Control-Allow-Origin")
 	return fault.New(fault.Denied, "the origin of this page is not allowed: the app must list it")
-}
-
-// sameOrigin tells whether a page of origin came from the host that r is for.
-func sameOrigin(origin string, r *http.Request) bool {
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || r.TLS != nil && u.Scheme != "https" {
-		return false
-	}
-	port, ok := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
-	return ok && strings.EqualFold(strings.TrimSuffix(u.Host, port), strings.TrimSuffix(r.Host, port))
 }
 
 // ticketLife is how long a socket's address is good.

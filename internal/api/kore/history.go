@@ -12,14 +12,14 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 const (
 	defaultPage = 10
 	// welcomeWait is how long the first history of a new conversation waits for the bot's
-	// welcome, and welcomeLook how often it looks.
+	// welcome.
 	welcomeWait = time.Second
-	welcomeLook = 25 * time.Millisecond
 )
 
 // maxPages is how many pages of history a node holds at a time: each has up to chat.MaxPage
@@ -59,7 +59,7 @@ func (h *Handler) pageOf(r *http.Request, g grant) (page, error) {
 		return page{}, err
 	}
 	p := page{Icon: icon, Messages: []pastOne{}}
-	conv, err := h.current(r.Context(), g)
+	conv, err := h.current(r, g)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return page{}, err
 	}
@@ -67,7 +67,7 @@ func (h *Handler) pageOf(r *http.Request, g grant) (page, error) {
 	if before := conv.LastSeq - offset + 1; err == nil && before > 1 {
 		messages, more, err := h.c.Engine.History(r.Context(), g.user(), conv.ID, before, int(min(limit, chat.MaxPage)))
 		if _, locked := errors.AsType[*chat.LockedError](err); locked {
-			return page{Icon: icon, Messages: []pastOne{nothing(g, conv.ID, format(h.c.Clock()))}}, nil // the page goes on without
+			return page{Icon: icon, Messages: []pastOne{nothing(g, conv.ID, wire.Time(h.c.Clock()))}}, nil // the page goes on without
 		}
 		if err != nil {
 			return page{}, err
@@ -78,33 +78,27 @@ func (h *Handler) pageOf(r *http.Request, g grant) (page, error) {
 		}
 	}
 	if offset == 0 && len(p.Messages) == 0 {
-		p.Messages = append(p.Messages, nothing(g, conv.ID, format(h.c.Clock())))
+		p.Messages = append(p.Messages, nothing(g, conv.ID, wire.Time(h.c.Clock())))
 	}
 	return p, nil
 }
 
 // current is the conversation. One without a message is given a moment to be welcomed.
-func (h *Handler) current(ctx context.Context, g grant) (chat.Conversation, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (h *Handler) current(r *http.Request, g grant) (chat.Conversation, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	conv, err := h.c.Engine.Current(ctx, g.user(), g.Bot)
 	if err != nil || conv.LastSeq > 0 {
 		return conv, err
 	}
-	look := time.NewTicker(welcomeLook)
-	defer look.Stop()
-	for over := time.After(welcomeWait); ; {
-		select {
-		case <-ctx.Done():
-			return conv, nil
-		case <-over:
-			return conv, nil
-		case <-look.C:
-		}
-		if conv, err = h.c.Engine.Current(ctx, g.user(), g.Bot); err != nil || conv.LastSeq > 0 {
-			return conv, err
-		}
+	e := newEar()
+	hello := chat.Hello{User: g.user(), Bot: g.Bot, Conversation: conv.ID, Addr: h.c.ClientAddr(r)}
+	if s, err := h.c.Engine.Open(ctx, hello, e); err == nil { // who cannot listen does not wait
+		s.Ready()
+		e.wait(ctx, welcomeWait, func() bool { return e.over || e.last > 0 })
+		s.Close()
 	}
+	return h.c.Engine.Current(ctx, g.user(), g.Bot)
 }
 
 // count reads a parameter in digits; missing if it is not there.

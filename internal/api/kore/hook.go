@@ -40,15 +40,15 @@ func (h *Handler) signed(w http.ResponseWriter, r *http.Request) (visitor, grant
 		return visitor{}, grant{}, fault.New(fault.NotFound, "the path must have the _id of a bot that is configured here")
 	}
 	now := h.c.Clock()
-	v, err := h.read(r.Context(), credentials(r), now)
+	v, err := h.read(r.Context(), httpx.Bearer(r), now)
 	switch {
 	case err != nil:
-		return visitor{}, grant{}, fault.Wrap(fault.Denied, "the token is not valid here", err)
+		return visitor{}, grant{}, denied(err)
 	case v.past(now):
 		return visitor{}, grant{}, errExpired
 	}
 	if err := v.check(now); err != nil {
-		return visitor{}, grant{}, fault.Wrap(fault.Denied, "the token is not valid here", err)
+		return visitor{}, grant{}, denied(err)
 	}
 	if v.token.ID != "" && h.used.has(v.once(), now) {
 		return visitor{}, grant{}, fault.Wrap(fault.Denied, "the token was exchanged for another", errReplay)

@@ -3,7 +3,6 @@ package kore
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/securesession"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 const (
@@ -87,7 +87,7 @@ func (h *Handler) hookSend(r *http.Request, g grant, q hookRequest) (hookAnswer,
 
 // notice is what a user is to see who was not let in. It is not part of the conversation.
 func (h *Handler) notice(text string) chat.Message {
-	body, _ := json.Marshal(map[string]string{"text": text}) // a text always encodes
+	body, _ := wire.JSON(map[string]string{"text": text}) // a text always encodes
 	return chat.Message{ID: "notice_" + strings.ToLower(rand.Text()), From: chat.FromSystem, Body: body, At: h.c.Clock()}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // hookRequest is what a page says in webhook mode. Who says it is in the assertion that
@@ -70,7 +71,7 @@ type hookMessage struct {
 func newHookAnswer(said []chat.Message) hookAnswer {
 	a := hookAnswer{Version: "v2", Data: make([]hookMessage, len(said))}
 	for i, m := range said {
-		a.Data[i] = hookMessage{"text", read(m.Body).toHistory(), format(m.At), m.ID}
+		a.Data[i] = hookMessage{"text", read(m.Body).toHistory(), wire.Time(m.At), m.ID}
 	}
 	return a
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/bot"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // exchange is a case of testdata/kore/http.json. Of path, headers and body <assertion>,
@@ -90,7 +91,7 @@ func TestGrant(t *testing.T) {
 	if g.App != w.shop.ID || g.Subject != "random-1" || !g.Anonymous || g.Bot != "echo" || g.BotID != "st-echo" || g.V3 {
 		t.Errorf("grant %+v", g)
 	}
-	if a.Authorization.Expires != format(g.expires()) || g.expires().Sub(g.issued()) != 24*time.Hour || a.Authorization.TokenType != "bearer" {
+	if a.Authorization.Expires != wire.Time(g.expires()) || g.expires().Sub(g.issued()) != 24*time.Hour || a.Authorization.TokenType != "bearer" {
 		t.Errorf("authorization %+v", a.Authorization)
 	}
 	if u := a.UserInfo; !u.Anonymous || u.Identity != string(w.shop.ID)+"/random-1" || !strings.HasPrefix(u.UserID, "u-") || strings.Contains(u.UserID, "random") {

@@ -5,17 +5,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 const maxBody = 64 << 10
-
-// timeFormat is RFC 3339 with milliseconds, in UTC.
-const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // botInfo is what a page says of its bot and of itself.
 type botInfo struct {
@@ -86,7 +83,7 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request) error {
 	httpx.WriteJSON(w, http.StatusOK, grantAnswer{
 		Authorization: authorization{
 			AccessToken: sealed, TokenType: "bearer",
-			Expires: format(g.expires()), Issued: format(g.issued()),
+			Expires: wire.Time(g.expires()), Issued: wire.Time(g.issued()),
 		},
 		UserInfo: newUserInfo(g),
 	})
@@ -105,5 +102,3 @@ func userID(u chat.User) string {
 	sum := sha256.Sum256([]byte(u.Issuer + "\x00" + u.Subject))
 	return "u-" + hex.EncodeToString(sum[:16])
 }
-
-func format(t time.Time) string { return t.UTC().Format(timeFormat) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/token"
 )
 
@@ -17,12 +18,15 @@ const mergeWithin = 30 * 24 * time.Hour
 
 // merge brings along what the visitor said before signing in, if the assertion names
 // that identity. One that must not be merged is left alone: who the visitor is now has
-// been proven all the same.
+// been proven all the same. While that cannot be told nobody goes on without.
 func (h *Handler) merge(ctx context.Context, v visitor, now time.Time) error {
 	if v.before == "" {
 		return nil
 	}
 	from, err := h.before(ctx, v, now)
+	if fault.KindOf(err) == fault.Unavailable {
+		return err
+	}
 	if err != nil {
 		h.c.Log.LogAttrs(ctx, slog.LevelWarn, "identityToMerge ignored", slog.String("app", string(v.app.ID)), slog.Any("err", err))
 		return nil

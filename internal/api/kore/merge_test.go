@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/token"
 )
@@ -121,6 +123,36 @@ func TestMergeFails(t *testing.T) {
 	}
 	if a := post("bob"); a.status != 200 {
 		t.Errorf("%d %s: there was nothing to merge", a.status, a.text)
+	}
+}
+
+// TestMergeOutOfReach cannot read an app's secret for the moment that it takes to look who a
+// visitor was. What was said then is not lost: the page comes again.
+func TestMergeOutOfReach(t *testing.T) {
+	t.Parallel()
+	var left atomic.Int32 // assertions that can be checked
+	w := newWorld(t, func(c *Config) {
+		keys := c.Keys
+		c.Keys = func(ctx context.Context, a *app.App, kid string, now time.Time) ([]*jose.Key, error) {
+			if left.Add(-1) < 0 {
+				return nil, fault.New(fault.Unavailable, "try again")
+			}
+			return keys(ctx, a, kid, now)
+		}
+	})
+	was := map[string]any{"sub": "uuid-1", "isAnonymous": true}
+	left.Store(1)
+	wantSaid(t, w.hookPage("st-echo", was).post(eventMessage("ON_CONNECT")), hello)
+	p := w.hookPage("st-echo", map[string]any{"identityToMerge": w.assertion(was)})
+	for n := range int32(2) {
+		left.Store(n)
+		if a := p.post(eventMessage("ON_CONNECT")); a.status != 503 {
+			t.Errorf("%d assertions can be checked: %d %s, want 503", n, a.status, a.text)
+		}
+	}
+	left.Store(2)
+	if got := texts(p.history("")); len(got) != 1 || got[0] != hello {
+		t.Errorf("the history has %q, want what was said before", got)
 	}
 }
 

@@ -1,12 +1,15 @@
 package kore
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/limit"
 )
 
@@ -247,6 +250,15 @@ func TestEmptyHistory(t *testing.T) {
 	}
 }
 
+// TestContextTakesNoMoreRoom: what a page says is as long in the context as it was sent.
+func TestContextTakesNoMoreRoom(t *testing.T) {
+	t.Parallel()
+	got := newContext(botInfo{CustomData: json.RawMessage(`{"html":"<p>&</p>"}`)}, nil)
+	if want := `{"customData":{"html":"<p>&</p>"}}`; string(got) != want {
+		t.Errorf("newContext() = %s, want %s", got, want)
+	}
+}
+
 // TestContext brings what the page says of itself to the bot: with the welcome what it
 // says when it starts, and later with each message what has changed.
 func TestContext(t *testing.T) {
@@ -332,4 +344,40 @@ func TestManySockets(t *testing.T) {
 	one.cut()
 	w.eventually(func() bool { return w.Conns() == 1 })
 	w.open(bearer, "")
+}
+
+// TestTwoSocketsAtOnce places two sockets of a tab at once on a node that does not know it:
+// the one finds what the other has begun, and changes nothing of it.
+func TestTwoSocketsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bearer := w.login("st-quiet", nil)
+	w.open(bearer, "").cut()
+	again := w.login("st-quiet", nil)
+	p := w.open(again, "&isReconnect=true")
+	p.send(5600, "?")
+	p.wantText("!")
+	w.clock.pass(2 * time.Minute)
+	w.restart()
+	var first, second grant
+	w.must(w.Handler.open(grantPurpose, bearer, &first))
+	w.must(w.Handler.open(grantPurpose, again, &second))
+	one, two := &conn{h: w.Handler, grant: second}, &conn{h: w.Handler, grant: second}
+	w.must(one.placeUnknown(t.Context(), false, new(chat.Hello)))
+	var both sync.WaitGroup
+	both.Go(func() {
+		if s := one.sender(); s == nil || *s != (wireSender{second.ID, first.ID}) {
+			t.Errorf("it says that %v sends, want a tab whose first grant is %s", s, first.ID)
+		}
+	})
+	both.Go(func() {
+		if err := two.placeUnknown(t.Context(), false, new(chat.Hello)); err != nil {
+			t.Error(err)
+		}
+	})
+	both.Wait()
+	if one.tab != two.tab {
+		t.Error("they are of two tabs")
+	}
+	w.wantSameTab(bearer, again)
 }

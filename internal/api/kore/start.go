@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carnetproject/carnet/internal/httpx"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // maxTicketContext is how many bytes of context an address of a socket carries. What is
@@ -64,7 +65,7 @@ func newContext(b botInfo, meta json.RawMessage) json.RawMessage {
 	if len(members) == 0 {
 		return nil
 	}
-	context, err := json.Marshal(members)
+	context, err := wire.JSON(members)
 	if err != nil {
 		return nil // it was read from JSON
 	}

@@ -168,10 +168,10 @@ func (ts *tabs) remembersAll() bool {
 	return !ts.forgot
 }
 
-// begin makes a tab.
-func (ts *tabs) begin(g grant, agent string, since time.Time) *tab {
-	t := &tab{name: g.ID, user: g.user(), bot: g.Bot, agent: agent, since: since}
-	ts.know(g.ID, t)
+// begin makes the tab of g whose first grant was the one named, under that one.
+func (ts *tabs) begin(name string, g grant, agent string, since time.Time) *tab {
+	t := &tab{name: name, user: g.user(), bot: g.Bot, agent: agent, since: since}
+	ts.know(name, t)
 	return t
 }
 

@@ -46,7 +46,7 @@ func TestInherit(t *testing.T) {
 			t.Parallel()
 			ts := newTabs(10)
 			for _, w := range tc.tabs {
-				tab, c := ts.begin(w.g, w.agent, time.Time{}), &conn{}
+				tab, c := ts.begin(w.g.ID, w.g, w.agent, time.Time{}), &conn{}
 				tab.enter(c, noon.Add(-w.before))
 				if !w.connected {
 					tab.leave(c)
@@ -66,7 +66,7 @@ func TestInherit(t *testing.T) {
 func TestTabsForget(t *testing.T) {
 	t.Parallel()
 	ts := newTabs(3)
-	begin := func(id string) *tab { return ts.begin(grant{ID: id}, "", time.Time{}) }
+	begin := func(id string) *tab { return ts.begin(id, grant{ID: id}, "", time.Time{}) }
 	a := begin("a")
 	begin("b")
 	begin("c")

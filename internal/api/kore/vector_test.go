@@ -12,6 +12,7 @@ import (
 
 	"github.com/carnetproject/carnet/internal/chat"
 	"github.com/carnetproject/carnet/internal/fault"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 func vectors[T any](t testing.TB, name string) (cases []T) {
@@ -121,7 +122,7 @@ func FuzzFrame(f *testing.F) {
 			return
 		}
 		kept := chat.Message{Seq: 1, ID: id, From: chat.FromUser, Body: body, At: time.UnixMilli(1_767_261_600_000)}
-		if frame, err := encode(newUserMessage(kept)); err != nil || !json.Valid(frame) {
+		if frame, err := wire.JSON(newUserMessage(kept)); err != nil || !json.Valid(frame) {
 			t.Errorf("%q leads to the frame %q (%v)", body, frame, err)
 		}
 		if p := newPast(grant{}, "c", kept); json.Valid([]byte(p.Components[0].Data.Text)) && !read(body).template() {
@@ -161,7 +162,7 @@ func TestMessages(t *testing.T) {
 				t.Errorf("the history has %q, want %q", got, tc.Past)
 			}
 			if tc.User != nil {
-				frame, err := encode(newUserMessage(m))
+				frame, err := wire.JSON(newUserMessage(m))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -185,7 +186,7 @@ func TestMessages(t *testing.T) {
 				t.Errorf("the history has _id %q, type %q: the SDK draws the live one again", p.ID, p.Type)
 			}
 			r := newResponse(g, "cnv_1", m)
-			component, err := encode(r.Message[0].Component)
+			component, err := wire.JSON(r.Message[0].Component)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +210,7 @@ func FuzzBody(f *testing.F) {
 			return
 		}
 		m := chat.Message{Seq: 1, ID: "bot_1", From: chat.FromBot, Body: body}
-		text, err := encode(newResponse(grant{}, "c", m))
+		text, err := wire.JSON(newResponse(grant{}, "c", m))
 		if err != nil {
 			t.Fatal(err)
 		}

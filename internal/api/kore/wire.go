@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/carnetproject/carnet/internal/chat"
+	"github.com/carnetproject/carnet/internal/wire"
 )
 
 // icon is the bot's picture beside its messages. The SDK's quick replies fail without one.
@@ -62,7 +63,7 @@ type (
 func newResponse(g grant, c chat.ID, m chat.Message) botResponse {
 	s := read(m.Body)
 	r := botResponse{
-		Type: "bot_response", From: "bot", MessageID: m.ID, CreatedOn: format(m.At), Timestamp: m.At.UnixMilli(),
+		Type: "bot_response", From: "bot", MessageID: m.ID, CreatedOn: wire.Time(m.At), Timestamp: m.At.UnixMilli(),
 		Icon: icon, SessionID: c, BotInfo: wireBot{g.BotName, g.BotID},
 	}
 	r.Message[0] = wireDrawn{Type: "text", Component: s.toComponent()}
@@ -73,7 +74,7 @@ func newResponse(g grant, c chat.ID, m chat.Message) botResponse {
 func newUserMessage(m chat.Message) userMessage {
 	s := read(m.Body)
 	return userMessage{
-		Type: "user_message", From: "self", ID: bubbleID(m), CreatedOn: format(m.At),
+		Type: "user_message", From: "self", ID: bubbleID(m), CreatedOn: wire.Time(m.At),
 		Message: userDrawn{s.Text, s.Attachments},
 	}
 }
@@ -128,7 +129,7 @@ type (
 
 func newPast(g grant, c chat.ID, m chat.Message) pastOne {
 	p := pastOne{
-		ID: m.ID, Type: "outgoing", CreatedOn: format(m.At), Timestamp: m.At.UnixMilli(), BotID: g.BotID, SessionID: c,
+		ID: m.ID, Type: "outgoing", CreatedOn: wire.Time(m.At), Timestamp: m.At.UnixMilli(), BotID: g.BotID, SessionID: c,
 		Language: "en", ResourceID: "messagestore", Channels: []pastChannel{{"rtm"}},
 		Tags: pastTags{[]string{}, []string{}, []string{}},
 	}

@@ -43,12 +43,12 @@ func (h *Handler) mountPages(mux *http.ServeMux) {
 			mux.Handle("GET "+path, h.forPeople(serve.get))
 			allow = "GET, HEAD, " + allow
 		}
-		mux.Handle(path, other(allow))
+		mux.Handle(path, httpx.Other(allow))
 	}
 	info := httpx.CORS{Public: true, Methods: []string{http.MethodGet, http.MethodPost}, Headers: []string{"Authorization"}}
 	mux.Handle("GET "+userInfoPath, info.Wrap(h.userInfoHandler()))
 	mux.Handle("POST "+userInfoPath, info.Wrap(h.userInfoHandler()))
-	mux.Handle(userInfoPath, info.Wrap(other("GET, HEAD, POST, OPTIONS")))
+	mux.Handle(userInfoPath, info.Wrap(httpx.Other("GET, HEAD, POST, OPTIONS")))
 }
 
 // see sends the browser to an address, by GET whatever it did before (RFC 9700 §4.12).

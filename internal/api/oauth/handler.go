@@ -1,5 +1,6 @@
-// Package oauth serves sign-in and OAuth 2: /login, the endpoints for tokens, the
-// published keys and the metadata (RFC 6749, 7009, 7517, 7662, 8414).
+// Package oauth serves sign-in, OAuth 2 and OpenID Connect: /login, the pages on which
+// people sign in, consent and see their account, the endpoints for tokens, the published
+// keys and the metadata (RFC 6749, 7009, 7517, 7662, 8414; OpenID Connect Core, Discovery).
 package oauth
 
 import (
@@ -11,7 +12,6 @@ import (
 	"github.com/carnetproject/carnet"
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/audit"
-	"github.com/carnetproject/carnet/internal/fault"
 	"github.com/carnetproject/carnet/internal/httpx"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/limit"
@@ -114,7 +114,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		"/login": h.login, "/oauth2/token": h.token, "/oauth2/revoke": h.revoke, "/oauth2/introspect": h.introspect,
 	} {
 		mux.Handle("POST "+path, serve)
-		mux.Handle(path, h.cors().Wrap(other("POST, OPTIONS")))
+		mux.Handle(path, h.cors().Wrap(httpx.Other("POST, OPTIONS")))
 	}
 	h.mountPages(mux)
 	public := httpx.CORS{Public: true, Methods: []string{http.MethodGet}}
@@ -125,20 +125,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		"/.well-known/openid-configuration":       h.metadata,
 	} {
 		mux.Handle("GET "+path, public.Wrap(serve))
-		mux.Handle(path, public.Wrap(other("GET, HEAD, OPTIONS")))
-	}
-}
-
-// other answers a method that the path does not serve, and an OPTIONS request
-// that is no preflight.
-func other(allow string) httpx.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Allow", allow)
-		if r.Method != http.MethodOptions {
-			return fault.New(fault.MethodNotAllowed, "the method must be one of "+allow)
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		mux.Handle(path, public.Wrap(httpx.Other("GET, HEAD, OPTIONS")))
 	}
 }
 

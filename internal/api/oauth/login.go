@@ -118,10 +118,11 @@ func readCredentials(w http.ResponseWriter, r *http.Request) (credentials, error
 	default:
 		return c, fault.New(fault.UnsupportedMedia, "the content type must be "+formType+" or application/json")
 	}
-	for name, value := range map[string]string{"username": c.Username, "password": c.Password} {
-		if value == "" {
-			return c, fault.BadField(name, "must not be empty")
-		}
+	switch "" {
+	case c.Username:
+		return c, fault.BadField("username", "must not be empty")
+	case c.Password:
+		return c, fault.BadField("password", "must not be empty")
 	}
 	return c, nil
 }

@@ -102,6 +102,20 @@ func TestLoginRefuses(t *testing.T) {
 	}
 }
 
+// TestLoginNamesWhatIsEmpty: of two empty fields the page's first, and not now the one and
+// now the other.
+func TestLoginNamesWhatIsEmpty(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	for body, want := range map[string]string{"": "username", "username=ada": "password"} {
+		for range 20 {
+			if w := f.form(t, "/login", body); !strings.Contains(w.Body.String(), want) {
+				t.Fatalf("%q: %s does not name %s", body, w.Body, want)
+			}
+		}
+	}
+}
+
 func TestLoginDoesNotTellWhoExists(t *testing.T) {
 	t.Parallel()
 	f := open(t)

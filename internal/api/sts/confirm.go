@@ -3,11 +3,9 @@ package sts
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
 	"github.com/carnetproject/carnet/internal/connector"
@@ -42,18 +40,9 @@ func (h *Handler) byConnector(ctx context.Context, v visit) (string, error) {
 	}
 	client, ok := h.c.Connector(v.app.Connector)
 	if !ok {
-		return "", unconfirmed(fmt.Errorf("app %s: there is no connector %q", v.app.ID, v.app.Connector))
+		return "", connector.Unusable(fmt.Sprintf("app %s: there is no connector %q", v.app.ID, v.app.Connector))
 	}
-	doc, err := json.Marshal(c)
-	if err != nil {
-		return "", err
-	}
-	in, err := connector.ParseInput(doc)
-	if err != nil {
-		return "", err
-	}
-	r := client.Execute(ctx, connector.Call{Input: in, Actor: connector.NewActor(v.addr, v.identity)})
-	yes, err := r.Confirmed()
+	r, yes, err := client.Confirm(ctx, c, connector.NewActor(v.addr, v.identity))
 	switch {
 	case err != nil:
 		return "", err
@@ -100,15 +89,10 @@ func identityOf(r connector.Result, asked string) (string, error) {
 	case json.Number:
 		asked = said.String()
 	default:
-		return "", unconfirmed(errors.New("the connector's mapping makes an identity that is neither text nor a number"))
+		return "", connector.Unusable("the connector's mapping makes an identity that is neither text nor a number")
 	}
 	if asked == "" || !token.ValidSubject(asked) {
-		return "", unconfirmed(errors.New("the API confirms somebody without a usable identity: map it to $.identity"))
+		return "", connector.Unusable("the API confirms somebody without a usable identity: map it to $.identity")
 	}
 	return asked, nil
-}
-
-// unconfirmed is for what only the operator can mend.
-func unconfirmed(cause error) error {
-	return &fault.Error{Kind: fault.Unavailable, Msg: "cannot be checked right now: try again", RetryAfter: time.Minute, Err: cause}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/carnetproject/carnet/internal/app"
@@ -76,17 +75,7 @@ func New(c Config) *Handler {
 // Mount serves /sts.
 func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /sts", httpx.Handler(h.post))
-	mux.Handle("/sts", h.cors().Wrap(httpx.Handler(other)))
-}
-
-// other answers what is neither POST nor a preflight.
-func other(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Allow", "POST, OPTIONS")
-	if r.Method != http.MethodOptions {
-		return fault.New(fault.MethodNotAllowed, "the method must be POST")
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	mux.Handle("/sts", h.cors().Wrap(httpx.Other("POST, OPTIONS")))
 }
 
 // cors is what a preflight gets: it does not say which app it is for, so any
@@ -127,7 +116,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
 	if a.HTTPSOnly && !h.c.Secure(r) {
 		return fault.New(fault.Denied, "https is required")
 	}
-	v := visit{request: req, app: a, proven: proven, addr: addr, header: r.Header, bearer: bearer(r)}
+	v := visit{request: req, app: a, proven: proven, addr: addr, header: r.Header, bearer: httpx.Bearer(r)}
 	jwt, err := h.issue(r.Context(), v, now)
 	h.c.Observe(a.Identity, err)
 	h.note(v, err)
@@ -194,13 +183,4 @@ func (h *Handler) issue(ctx context.Context, v visit, now time.Time) (string, er
 
 func limited(after time.Duration) error {
 	return &fault.Error{Kind: fault.Limited, Msg: "too many requests", RetryAfter: after}
-}
-
-// bearer is the request's bearer token, empty if there is none.
-func bearer(r *http.Request) string {
-	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimLeft(credentials, " ")
 }

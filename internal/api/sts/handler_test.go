@@ -19,6 +19,7 @@ import (
 	"github.com/carnetproject/carnet/internal/jose"
 	"github.com/carnetproject/carnet/internal/key"
 	"github.com/carnetproject/carnet/internal/limit"
+	"github.com/carnetproject/carnet/internal/revocation"
 	"github.com/carnetproject/carnet/internal/secret"
 	"github.com/carnetproject/carnet/internal/token"
 )
@@ -501,7 +502,7 @@ func TestSignerOutage(t *testing.T) {
 	}}
 	issuer, err := token.New(token.Config{
 		Issuer: "https://id.example", AccessTTL: time.Minute, RefreshTTL: time.Minute, SessionTTL: time.Minute,
-		Keys: away, Apps: away, Subjects: away, Families: away,
+		Keys: away, Apps: away, Subjects: away, Families: away, Revocations: revocation.New(revocation.Config{}),
 	})
 	if err != nil {
 		t.Fatal(err)
