@@ -69,6 +69,8 @@ func appends(ctx context.Context, name string, product, bare appender) (Result, 
 func appendRate(ctx context.Context, write appender) (float64, error) {
 	over, cancel := context.WithTimeout(ctx, loadTime)
 	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, time.Minute) // a caller has its patience
+	defer cancel()
 	var counts [appendProducers]int
 	var errs [appendProducers]error
 	start := time.Now()

@@ -17,8 +17,9 @@ import (
 
 // postgresGroup measures durable messages a second as appendGroup does, in PostgreSQL,
 // whose commits wait for the disk. The reference has as many connections, each with a loop
-// that commits what has come in since, in one round trip: it writes the same rows, but
-// locks none and looks for none, knows every key and number beforehand, and refuses nothing.
+// that commits what has come in since, in one round trip: it writes the same rows, each
+// with its own body, but locks none and looks for none, knows every key and number
+// beforehand, and refuses nothing.
 func postgresGroup() group {
 	return group{[]string{"postgres/append"}, func(ctx context.Context, report func(Result)) error {
 		return withPostgres(func(s *pgtest.Server) error { return measurePostgresAppend(ctx, s, report) })
@@ -153,12 +154,13 @@ func (l *bareLoops) run(ctx context.Context, queue chan bareWrite) {
 func (l *bareLoops) commit(ctx context.Context, batch []bareWrite) error {
 	now := time.Now().UnixMilli()
 	var keys, seqs []int64
-	var ids []string
+	var ids, bodies []string
 	var ready []*int64
 	for _, w := range batch {
 		l.seqs[w.conversation]++
 		seq := l.seqs[w.conversation]
-		keys, seqs, ids = append(keys, l.keys[w.conversation]), append(seqs, seq), append(ids, w.id)
+		keys, seqs = append(keys, l.keys[w.conversation]), append(seqs, seq)
+		ids, bodies = append(ids, w.id), append(bodies, appendBody)
 		if seq > 1 { // only the oldest turn of a conversation is ready
 			ready = append(ready, nil)
 		} else {
@@ -169,8 +171,9 @@ func (l *bareLoops) commit(ctx context.Context, batch []bareWrite) error {
 	b.Queue(`BEGIN`)
 	b.Queue(`
 		INSERT INTO messages (conversation, seq, id, sender, at, body)
-		SELECT key, seq, id, 'user', $4, $5 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS new (key, seq, id)`,
-		keys, seqs, ids, now, appendBody)
+		SELECT key, seq, id, 'user', $5, body
+		FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS new (key, seq, id, body)`,
+		keys, seqs, ids, bodies, now)
 	b.Queue(`
 		INSERT INTO turns (conversation, seq, bot, ready, attempt, hook_at, hook)
 		SELECT key, seq, 'echo', ready, 0, 0, '' FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS new (key, seq, ready)`,

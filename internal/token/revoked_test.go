@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,17 +18,23 @@ import (
 // told to take back.
 type taken struct {
 	before time.Time
-	asked  []revocation.Token
-	added  []revocation.Target
 	err    error
+
+	mu    sync.Mutex
+	asked []revocation.Token
+	added []revocation.Target
 }
 
 func (r *taken) Add(_ context.Context, d revocation.Draft) (revocation.Entry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.added = append(r.added, d.Target)
 	return revocation.Entry{}, r.err
 }
 
 func (r *taken) Revoked(t revocation.Token) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.asked = append(r.asked, t)
 	return t.IssuedAt.Before(r.before)
 }

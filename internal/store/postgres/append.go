@@ -75,8 +75,11 @@ func (s *Store) AppendMessages(ctx context.Context, id chat.ID, drafts []chat.Dr
 // add commits what is wished for, with others or alone. If it returns an error the result
 // is empty.
 func (s *Store) add(ctx context.Context, w wish) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		within, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ctx = within
+	}
 	a := &addition{wish: w}
 	err := s.addWithOthers(ctx, a)
 	if errors.Is(err, errAlone) {

@@ -83,7 +83,8 @@ func parse(at string) (*pgxpool.Config, error) {
 	return c, nil
 }
 
-// setUp returns what a connection does first: it makes the settings of c for its session.
+// setUp returns what a connection does first: it learns our arrays, and makes the settings
+// of c for its session.
 // They are no part of the first message, of which a pooler takes but a few (PgBouncer:
 // ignore_startup_parameters), and passes on fewer.
 func setUp(c *pgx.ConnConfig) func(context.Context, *pgx.Conn) error {
@@ -102,6 +103,7 @@ func setUp(c *pgx.ConnConfig) func(context.Context, *pgx.Conn) error {
 		args = append(args, name, settings[name])
 	}
 	return func(ctx context.Context, conn *pgx.Conn) error {
+		useArrays(conn.TypeMap())
 		var taken string
 		got := make([]any, 2+len(settings)) // nil: not wanted
 		got[0] = &taken
