@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/porttest"
 )
 
 // binary is the real program, built once for all tests.
@@ -89,31 +89,16 @@ func newNode(t *testing.T, environ ...string) *node {
 	return n
 }
 
-// ports are those that a test of this process was given. None is given twice: a node
-// that is about to start, or to start again, does not hold its own.
-var ports sync.Map
-
-// freeAddrs are below the ports that connections get for themselves, so that none takes
-// one while its node is not there.
 func freeAddrs(t *testing.T, count int) (addrs []string) {
 	t.Helper()
-	for range 1000 {
-		if len(addrs) == count {
-			return addrs
-		}
-		port := 10000 + rand.IntN(22000)
-		if _, taken := ports.LoadOrStore(port, true); taken {
-			continue
-		}
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+	for range count {
+		addr, err := porttest.Free()
 		if err != nil {
-			continue
+			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }()
-		addrs = append(addrs, l.Addr().String())
+		addrs = append(addrs, addr)
 	}
-	t.Fatal("no free ports")
-	return nil
+	return addrs
 }
 
 // start runs the node with the demo and waits until it is ready.

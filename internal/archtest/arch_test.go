@@ -24,7 +24,7 @@ const module = "github.com/carnetproject/carnet"
 // layers: a package imports only packages of lower layers, but for the arrows in
 // sideways. A name ending in "/" stands for all packages under it.
 var layers = [][]string{
-	{"internal/jose", "internal/seal", "internal/fault", "internal/secret", "internal/crew", "internal/trace", "internal/wire"},
+	{"internal/jose", "internal/seal", "internal/fault", "internal/secret", "internal/crew", "internal/trace", "internal/wire", "internal/porttest"},
 	{
 		"internal/key", "internal/token", "internal/app", "internal/user", "internal/device", "internal/revocation",
 		"internal/consumer", "internal/limit", "internal/gateway",

@@ -14,12 +14,16 @@ type caller struct {
 	wake         chan struct{} // holds one: there may be turns
 	over         chan struct{} // closed when it is to take no more
 	staff        staff
+	next         func() // tells whoever calls the bot by then that there may be turns
 
 	failing bool // whether the store could not be asked, for run alone
 }
 
-func newCaller(c RunnerConfig, id ID, e *Entry) *caller {
-	return &caller{RunnerConfig: c.with(e.Policy), id: id, entry: e, wake: make(chan struct{}, 1), over: make(chan struct{})}
+func newCaller(r *Runner, id ID, e *Entry) *caller {
+	return &caller{
+		RunnerConfig: r.c.with(e.Policy), id: id, entry: e, wake: make(chan struct{}, 1), over: make(chan struct{}),
+		next: func() { r.Wake(id) },
+	}
 }
 
 func (c *caller) nudge() {
@@ -91,7 +95,7 @@ func (c *caller) work(ctx context.Context, t *Turn) {
 		c.answer(ctx, *t)
 	}
 	c.staff.release(1)
-	c.nudge() // the conversation's next turn may be waiting for this one, or any for a worker
+	c.next() // the conversation's next turn may be waiting for this one, or any for a worker
 }
 
 func (c *caller) lease(ctx context.Context, limit int) []Turn {

@@ -135,6 +135,24 @@ func TestEntriesChange(t *testing.T) {
 	})
 }
 
+// TestOtherGoesOn has a bot change while it works on the first of two turns of a
+// conversation: the other one gets the second when that is done, though nobody looks.
+func TestOtherGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		r, _ := run(t, b, nil, func(c *RunnerConfig) { c.Poll = time.Hour })
+		r.Use(Registry{"x": named("old", 300*time.Millisecond)})
+		b.ask(r, "c1", "x", "one")
+		synctest.Wait()
+		b.ask(r, "c1", "x", "two")
+		synctest.Wait()
+		r.Use(Registry{"x": named("new", 0)})
+		after(t, 300*time.Millisecond)
+		b.want(t, "c1 one: old", "c1 two: new")
+	})
+}
+
 // TestNothingStays has bots come, work and go, and be other ones each time, and leave no
 // goroutine. It counts all there are, so it is not parallel.
 func TestNothingStays(t *testing.T) {

@@ -75,9 +75,10 @@ func NewRunner(c RunnerConfig) (*Runner, error) {
 }
 
 // Use has the runner call these bots from now on, and no others. It returns at once, and
-// leaves bots alone whose entries are the same. A bot that is gone is asked nothing new:
-// the turns that it works on come to their ends, and those that wait do so until it is
-// back, here or on another node.
+// leaves bots alone whose entries are the same. A bot that is gone is asked nothing new
+// but what is being handed to it now: the turns that it works on come to their ends, and
+// those that wait do so until it is back, here or on another node. So for a while a bot
+// that has changed may have calls of both kinds, each within its own Workers.
 func (r *Runner) Use(bots Registry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +86,7 @@ func (r *Runner) Use(bots Registry) {
 	for id, e := range bots {
 		c := before[id]
 		if c == nil || c.entry != e {
-			c = newCaller(r.c, id, e)
+			c = newCaller(r, id, e)
 			r.crew.Start(c.run) // or Run does
 		}
 		now[id] = c
@@ -94,6 +95,7 @@ func (r *Runner) Use(bots Registry) {
 	for id, c := range before {
 		if now[id] != c {
 			close(c.over)
+			r.Wake(id) // the one in its place may have missed something
 		}
 	}
 }

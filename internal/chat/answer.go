@@ -103,7 +103,7 @@ func (e *Engine) tell(ctx context.Context, id ID, f func(*room), ev event) {
 	e.publish(ctx, id, ev)
 }
 
-// room is nil if the conversation has no session on this node.
+// room is nil if the conversation has no session on this node, and no work to do.
 func (e *Engine) room(id ID) *room {
 	e.mu.Lock()
 	defer e.mu.Unlock()

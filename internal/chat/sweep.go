@@ -29,12 +29,15 @@ func (e *Engine) sweep(ctx context.Context) {
 	}
 }
 
+// live are the rooms that somebody is in.
 func (e *Engine) live() []*room {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	rooms := make([]*room, 0, len(e.rooms))
 	for _, r := range e.rooms {
-		rooms = append(rooms, r)
+		if r.refs > 0 {
+			rooms = append(rooms, r)
+		}
 	}
 	return rooms
 }

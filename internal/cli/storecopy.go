@@ -56,10 +56,10 @@ func (c storeCopy) Run(s *shell) (err error) {
 		return fault.New(fault.Invalid, "the two stores must not be the same")
 	}
 	from, err := c.source(s.ctx)
-	if l, looked := lookAt(s.ctx, c.From); err != nil && looked == nil && len(l.Others) > 0 {
-		s.note("stop what has it open, or copy what it has at this moment with --live")
-	}
 	if err != nil {
+		if l, looked := lookAt(s.ctx, c.From); looked == nil && len(l.Others) > 0 {
+			s.note("stop what has it open, or copy what it has at this moment with --live")
+		}
 		return fmt.Errorf("source: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()

@@ -14,6 +14,7 @@ type plan struct {
 	sketch  bool // make no private keys: nothing will be saved
 	keys    []*Key
 	changed []*Key
+	saved   bool // what has changed
 }
 
 func newPlan(now time.Time, keys []Key) *plan {

@@ -48,24 +48,24 @@ func (r *Ring) alter(ctx context.Context, edit func(*plan) error) error {
 		if err != nil {
 			return err
 		}
-		return r.load(context.WithoutCancel(ctx)) // it is saved: this node must know
+		p.saved = true
+		return r.load(context.WithoutCancel(ctx)) // this node must know
 	}
 }
 
 // decide is change for what nobody has asked for, which is told.
 func (r *Ring) decide(ctx context.Context, edit func(*plan) error) error {
-	var saved *plan
+	var last *plan
 	err := r.change(ctx, func(p *plan) error {
-		saved = p
+		last = p
 		return edit(p)
 	})
-	if err != nil || len(saved.changed) == 0 || saved.first() {
-		return err
+	if last != nil && last.saved && !last.first() {
+		changed := last.copies()
+		slices.SortFunc(changed, inOrder)
+		r.decided(ctx, changed)
 	}
-	changed := saved.copies()
-	slices.SortFunc(changed, inOrder)
-	r.decided(ctx, changed)
-	return nil
+	return err
 }
 
 // Ensure makes the keys that an algorithm of a set lacks of those that should sign.

@@ -95,7 +95,7 @@ func (s *Server) carryDoor(ctx context.Context, mux *http.ServeMux) (*carrier, e
 // use has conversations go on with these bots. Who may talk with them is in force before.
 func (d *carrier) use(next cast) {
 	d.cast = next
-	d.engine.Use(next.lives()) // first: nothing more comes to a bot that goes
+	d.engine.Use(next.lives()) // first: what is said to a bot that goes is refused, and not left waiting
 	d.bots.Use(next.ready)
 }
 

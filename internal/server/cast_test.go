@@ -55,7 +55,7 @@ func (s speaker) talk(ctx context.Context) (n int, err error) {
 				if got != want {
 					return n, fmt.Errorf("told %q, want %q", got, want)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				return n, errors.New("not told " + want)
 			}
 		}

@@ -234,6 +234,11 @@ func TestOldWord(t *testing.T) {
 	p.wantText("!")
 	var c *conn
 	w.conns.Each(func(known *conn) { c = known })
+	w.eventually(func() bool { // it is asked about after it was told
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.told == 2
+	})
 	c.ask(1)
 	c.ping()
 	c.mu.Lock()

@@ -21,32 +21,26 @@ func TestHistoryWaits(t *testing.T) {
 	w.open(bearer, "")
 	conv, err := w.engine.Current(t.Context(), chat.User{Issuer: string(w.shop.ID), Subject: "ann"}, "quiet")
 	w.must(err)
-	l := &listening{Engine: w.engine, opened: make(chan struct{})}
+	var pushed error
+	l := &listening{Engine: w.engine, opened: func() {
+		_, pushed = w.engine.Push(t.Context(), "quiet", conv.ID, "", json.RawMessage(`{"text":"late"}`))
+	}}
 	w.c.Engine = l
-	pushed := make(chan error, 1)
-	go func() {
-		select {
-		case <-l.opened:
-			_, err := w.engine.Push(t.Context(), "quiet", conv.ID, "", json.RawMessage(`{"text":"late"}`))
-			pushed <- err
-		case <-t.Context().Done():
-		}
-	}()
 	if d := cmp.Diff([]string{"late"}, texts(w.past(bearer, ""))); d != "" {
 		t.Fatalf("history (-want +got):\n%s", d)
 	}
-	w.must(<-pushed)
+	w.must(pushed)
 	if n := l.asked.Load(); n != 2 {
 		t.Errorf("the conversation was read %d times, want before and after", n)
 	}
 }
 
-// listening is an engine that counts how often it is asked for a conversation, and tells
-// when a session of one begins.
+// listening is an engine that counts how often it is asked for a conversation, and calls
+// opened before who opens one can listen.
 type listening struct {
 	*chat.Engine
 	asked  atomic.Int32
-	opened chan struct{}
+	opened func()
 }
 
 func (l *listening) Current(ctx context.Context, u chat.User, b bot.ID) (chat.Conversation, error) {
@@ -55,6 +49,6 @@ func (l *listening) Current(ctx context.Context, u chat.User, b bot.ID) (chat.Co
 }
 
 func (l *listening) Open(ctx context.Context, h chat.Hello, s chat.Sink) (*chat.Session, error) {
-	defer close(l.opened)
+	defer l.opened()
 	return l.Engine.Open(ctx, h, s)
 }

@@ -198,7 +198,7 @@ func (q *asked) mustSignIn(b *browser, now time.Time) bool {
 // say that it is nothing (RFC 6749 §3.3, §5.1), so that the app would believe it has all.
 func (q *asked) scope(b *browser) (string, error) {
 	scope := b.session.Scope(q.wanted)
-	if scope == "" && q.query.Has("scope") {
+	if scope == "" && q.query.Get("scope") != "" {
 		return "", &denied{"access_denied", "the user has nothing of what scope asks for"}
 	}
 	return scope, nil

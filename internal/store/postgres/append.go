@@ -205,8 +205,11 @@ func (s *Store) commitGroup(ctx context.Context, first *addition, lane <-chan *a
 
 // brief is how long a group waits for who holds one of its conversations, which is mostly
 // somebody who commits: longer than that takes, and shorter than the server needs to find
-// out that two wait for one another.
+// out that two wait for one another. For what comes after the move it has the usual time:
+// that nobody who holds a conversation stands in the way of.
 const brief = `SET LOCAL lock_timeout = '50ms'`
+
+var usual = `SET LOCAL lock_timeout = ` + milliseconds(lockTimeout)
 
 // commit commits what can be had with a statement that moves places.
 func (s *Store) commit(ctx context.Context, conn *pgx.Conn, all []*addition, move string) error {
@@ -214,6 +217,7 @@ func (s *Store) commit(ctx context.Context, conn *pgx.Conn, all []*addition, mov
 	err := exchange(ctx, conn, func(b *pgx.Batch) {
 		b.Queue(brief)
 		g.read(move)(b)
+		b.Queue(usual)
 	}, g.decide(s.contexts))
 	if err == nil {
 		g.note(s.known)

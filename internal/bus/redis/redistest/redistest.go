@@ -4,7 +4,6 @@ package redistest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/carnetproject/carnet/internal/porttest"
 )
 
 // Server is a redis-server process that keeps nothing on disk.
@@ -30,9 +31,10 @@ func Start(t testing.TB) *Server {
 	s := &Server{t: t, dir: t.TempDir()}
 	t.Cleanup(s.Kill)
 	for range 10 { // somebody else may take the port meanwhile
-		// below the ports that connections get for themselves, so that none takes it while
-		// the server is away
-		s.Addr = fmt.Sprint("127.0.0.1:", 10000+rand.IntN(22000))
+		var err error
+		if s.Addr, err = porttest.Free(); err != nil {
+			t.Fatal(err)
+		}
 		if s.start() {
 			return s
 		}

@@ -4,7 +4,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/carnetproject/carnet/internal/porttest"
 )
 
 // Server is a PostgreSQL server process.
@@ -66,7 +67,7 @@ func New(dir string, settings ...string) (*Server, error) {
 	}
 	for range 10 { // somebody else may take the port meanwhile
 		var err error
-		if s.Addr, err = freeAddr(); err != nil {
+		if s.Addr, err = porttest.Free(); err != nil {
 			return nil, err
 		}
 		_, port, _ := net.SplitHostPort(s.Addr)
@@ -83,18 +84,6 @@ func New(dir string, settings ...string) (*Server, error) {
 		}
 	}
 	return nil, fmt.Errorf("postgres does not start: %s", s.log())
-}
-
-// freeAddr is below the ports that connections get for themselves, so that none takes it
-// while its server is away.
-func freeAddr() (addr string, err error) {
-	for range 100 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+rand.IntN(22000))); err == nil {
-			return l.Addr().String(), l.Close()
-		}
-	}
-	return "", err
 }
 
 // demote makes the user that Debian's package has made the owner.

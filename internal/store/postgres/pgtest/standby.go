@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/carnetproject/carnet/internal/porttest"
 )
 
 // Standby starts a server that follows s, which from then on commits nothing that the
@@ -19,7 +21,7 @@ func (s *Server) Standby(t testing.TB) (*Server, error) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	b := &Server{dir: filepath.Join(dir, "data"), as: s.as}
-	if b.Addr, err = freeAddr(); err != nil {
+	if b.Addr, err = porttest.Free(); err != nil {
 		return nil, err
 	}
 	if s.as != nil {
