@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -96,7 +97,7 @@ func (r *reloader) Run(ctx context.Context) error {
 }
 
 // changed reports whether a file differs from what was tried last. While that of the
-// configuration is gone, as in the middle of a save, none has changed.
+// configuration is gone or empty, as in the middle of a save, none has changed.
 func (r *reloader) changed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,13 +105,16 @@ func (r *reloader) changed() bool {
 	return err == nil && sum != r.seen
 }
 
-// sum is a hash of the configuration file, which must be there, and of the documents that
-// the running configuration names, as far as they are.
+// sum is a hash of the configuration file, which must be there and have something in it,
+// and of the documents that the running configuration names, as far as they are.
 func (r *reloader) sum() (sum [32]byte, err error) {
 	if r.path == "" {
 		return sum, nil
 	}
 	text, err := os.ReadFile(r.path)
+	if err == nil && len(text) == 0 {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return sum, err
 	}
