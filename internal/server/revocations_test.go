@@ -184,10 +184,7 @@ func TestRevocationsAreFollowed(t *testing.T) {
 func TestSessionsByAccessToken(t *testing.T) {
 	t.Parallel()
 	run(t, load(t, t.TempDir(), ""), func(ctx context.Context, core *Core) error {
-		issuer, err := token.New(token.Config{
-			Issuer: core.Config.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
-			Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users, Revocations: core.Revocations,
-		})
+		issuer, err := issuerOf(core)
 		if err != nil {
 			return err
 		}
@@ -225,10 +222,7 @@ func TestSessionsByAccessToken(t *testing.T) {
 func TestRevokedVisitors(t *testing.T) {
 	t.Parallel()
 	run(t, load(t, t.TempDir(), ""), func(ctx context.Context, core *Core) error {
-		issuer, err := token.New(token.Config{
-			Issuer: core.Config.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
-			Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users, Revocations: core.Revocations,
-		})
+		issuer, err := issuerOf(core)
 		if err != nil {
 			return err
 		}

@@ -12,14 +12,19 @@ import (
 	"github.com/carnetproject/carnet/internal/token"
 )
 
+// issuerOf is an issuer like the core's own, all of whose tokens are good for an hour.
+func issuerOf(core *Core) (*token.Issuer, error) {
+	return token.New(token.Config{
+		Issuer: core.Config.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
+		Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users, Revocations: core.Revocations,
+	})
+}
+
 // TestVisitors shows which tokens open a conversation, and for whom.
 func TestVisitors(t *testing.T) {
 	t.Parallel()
 	run(t, load(t, t.TempDir(), ""), func(ctx context.Context, core *Core) error {
-		issuer, err := token.New(token.Config{
-			Issuer: core.Config.Issuer, AccessTTL: time.Hour, RefreshTTL: time.Hour, SessionTTL: time.Hour,
-			Keys: core.Keys, Apps: core.Apps, Families: core.store, Subjects: core.Users, Revocations: core.Revocations,
-		})
+		issuer, err := issuerOf(core)
 		if err != nil {
 			return err
 		}
